@@ -1,0 +1,53 @@
+// The one table through which the rest of the core reaches SIMD code. Floor 1: may import core/types.hpp only.
+//
+// Each instruction set has a translation unit of its own (an "island", see ARCHITECTURE.md) that exports one KernelTable.
+// All pointers are set in every table: what an instruction set does not speed up, it fills from the next simpler body.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "fastcbir/core/types.hpp"
+
+namespace fastcbir::kernels {
+
+// Contract shared by all distance kernels
+//   * query and rows are 64-byte aligned; beyond `dim` they are zero up to the next multiple of 64 bytes *of the row*
+//     (that is 16 f32, 32 f16, 64 u8/i8 coordinates), and kernels read whole such blocks. `dim` itself may be ragged.
+//   * element types: f32 query on f32 rows; f32 query on f16 rows; u8 on u8; i8 on i8.
+//   * results: l2 -> squared Euclidean distance; ip -> minus the inner product;
+//     cosine -> minus the inner product over the row's norm (0 for a zero row); the caller, who knows the query's norm,
+//     finishes it. f32 and f16 rows are stored normalised, so that the index uses ip for them.
+//   * one, gather4, gather8, block and tile of one table give bit-identical results for the same pair: an answer does
+//     not depend on how its candidates were grouped. Integer kernels are exact up to the final conversion to float.
+//   * `dim` is at most 65,536, so that 32-bit sums of 8-bit products cannot overflow (65,536 * 255^2 < 2^32: u32 sums).
+using OneFn = float (*)(const void* query, const void* row, std::size_t dim);
+using GatherFn = void (*)(const void* query, const void* const* rows, std::size_t dim, float* out);
+using BlockFn = void (*)(const void* query, const void* rows, std::size_t row_stride_bytes, std::size_t row_count,
+                         std::size_t dim, float* out);
+// out[q * out_stride + r], queries and rows both contiguous with their strides in bytes: the exact scan's kernel.
+using TileFn = void (*)(const void* queries, std::size_t query_stride_bytes, std::size_t query_count, const void* rows,
+                        std::size_t row_stride_bytes, std::size_t row_count, std::size_t dim, float* out,
+                        std::size_t out_stride);
+
+struct DistanceKernels {
+  OneFn one;
+  GatherFn gather4;
+  GatherFn gather8;
+  BlockFn block;
+  TileFn tile;
+};
+
+struct KernelTable {
+  const char* name;  // as FASTCBIR_ISA spells it
+  DistanceKernels distance[scalar_type_count][metric_count];
+  // IEEE 754 half precision, round to nearest even; no alignment or padding asked of either side.
+  void (*f32_to_f16)(const float* from, std::uint16_t* to, std::size_t count);
+  void (*f16_to_f32)(const std::uint16_t* from, float* to, std::size_t count);
+};
+
+inline const DistanceKernels& distance_kernels(const KernelTable& table, ScalarType type, Metric metric) {
+  return table.distance[static_cast<std::size_t>(type)][static_cast<std::size_t>(metric)];
+}
+
+}  // namespace fastcbir::kernels

@@ -1,0 +1,1 @@
+"""fastcbir: content-based image retrieval, from the pixel to the ranked answer."""
