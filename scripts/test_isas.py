@@ -1,0 +1,37 @@
+"""Run the index tests once more on each instruction set of this CPU but the default, which has had its turn.
+
+The C++ kernel tests go through all instruction sets by themselves; these are the promises made to Python.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fastcbir
+
+ROOT = Path(__file__).resolve().parent.parent
+PATTERNS = ("test_minimal.py", "test_index*.py")
+
+
+def main() -> int:
+    files = sorted({str(path) for pattern in PATTERNS for path in (ROOT / "tests").glob(pattern)})
+    if not files:
+        print(f"no test file matches {', '.join(PATTERNS)} in {ROOT / 'tests'}", file=sys.stderr)
+        return 1
+    default = fastcbir.isa()
+    others = [isa for isa in fastcbir.available_isas() if isa != default]
+    print(f"instruction sets: {default} (tested above), then {', '.join(others) or 'no other'}", flush=True)
+    for isa in others:
+        print(f"FASTCBIR_ISA={isa}", flush=True)
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "2", *files]
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, "FASTCBIR_ISA": isa}, check=False)
+        if done.returncode != 0:
+            return done.returncode
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
