@@ -1,4 +1,4 @@
-"""Promise: a missing prerequisite is named in one line, with the package that brings it, before anything else runs."""
+"""Promise: a missing prerequisite is named first, in one line, with the package that brings it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_program(path: Path, body: str) -> None:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """A folder that serves as the whole PATH, holding all that a build needs; tests take things away from it."""
+    """A folder that is the whole PATH and holds all that a build needs; tests take things away from it."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in SHELL_TOOLS:
@@ -113,7 +113,7 @@ def test_a_compiler_too_old_for_the_language(machine: Path) -> None:
     assert "can't compile C++20" in complaint(machine)
 
 
-def test_the_compiler_that_CXX_names_is_the_one_checked(machine: Path) -> None:
+def test_the_compiler_named_by_the_environment_is_the_one_checked(machine: Path) -> None:
     write_program(machine / "launcher", 'shift; exec "$@"')
     write_program(machine / "other", "cat >/dev/null; exit 1")
     assert check(machine, CXX="launcher --quiet g++").returncode == 0
