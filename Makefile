@@ -1,4 +1,5 @@
-# The commands of a working day. Everything happens in .venv and build/; nothing outside this folder is changed.
+# The commands of a working day. Everything happens in .venv and build/; but for the demo's model, which
+# goes to the user's cache folder, nothing outside this folder is changed.
 #
 #   make demo PHOTOS=~/Pictures     a folder of your own in the demo
 #   make test PYTHON=python3.12     another Python (a new .venv is made when it changes)
@@ -12,6 +13,8 @@ IN_VENV := PATH="$(abspath $(BIN)):$$PATH"
 CPP_FILES = $(shell find cpp -name third_party -prune -o \( -name '*.hpp' -o -name '*.cpp' -o -name '*.inc' \) -print)
 
 export PHOTOS
+# The tests keep the converted model in the build folder and leave the user's cache alone.
+test-python test-isas test-benchmarks: export FASTCBIR_CACHE ?= $(abspath build/cache)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint test-cpp test-python test-isas test-benchmarks sanitize neon tidy format bench wheel clean \
@@ -42,7 +45,7 @@ test-cpp: tools ## C++ tests, by ctest
 	@$(IN_VENV) sh scripts/test_cpp.sh
 
 test-python: installed ## Python tests
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-isas: installed ## The index tests once more on each instruction set that this CPU has
 	@$(BIN)/python scripts/test_isas.py
