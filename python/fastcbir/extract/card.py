@@ -1,0 +1,125 @@
+"""What the registry knows of a model: its card, how photos are prepared for it, and how it is opened.
+
+Standard library only, so that models can be listed without anything installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["Entry", "Model", "ModelCard", "Preprocessing"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """From a photo to a model's input.
+
+    The whole photo is resized so that its longest side is `size` pixels and both sides are multiples of
+    `multiple` (a small change of the aspect ratio, at most half a `multiple`); nothing is cropped or
+    padded. Then RGB values x in 0..255 become (x / 255 - mean) / std, channels first, float32.
+    """
+
+    size: int
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    multiple: int = 32
+    resample: str = "bicubic"  # antialiased: the filter widens with the reduction
+
+    def sides(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of the model's input, in pixels, for a photo of width x height pixels."""
+        longest = max(width, height)
+
+        def side(pixels: int) -> int:
+            # Integers throughout (round half up), so that every machine agrees on the shape.
+            steps = (2 * pixels * self.size + longest * self.multiple) // (2 * longest * self.multiple)
+            return max(1, steps) * self.multiple
+
+        return side(width), side(height)
+
+    def with_size(self, size: int) -> Preprocessing:
+        """The same with another longest side.
+
+        Raises:
+            ValueError: `size` is no multiple of `multiple`, or outside 32..4096.
+        """
+        if isinstance(size, bool) or not isinstance(size, int):
+            raise ValueError(f"size must be a whole number of pixels, got {size!r}")
+        if size % self.multiple or not 32 <= size <= 4096:
+            raise ValueError(f"size must be a multiple of {self.multiple} from 32 to 4096 pixels, got {size}")
+        return replace(self, size=size)
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """One model of the registry.
+
+    Attributes:
+        name: what load_extractor() is asked for.
+        dim: elements of its vectors.
+        metric: how its vectors are compared ("cosine"; they are also L2-normalised).
+        summary: what it is good for, in a sentence.
+        licence: SPDX identifier of the weights' licence.
+        licence_url: where that licence can be read.
+        source: the package and version, or the URL, that the weights come from.
+        sha256: of the weight file (64 hex digits); "" where there are no weights.
+        preprocessing: how a photo becomes its input.
+        output: the name of the output that is the vector.
+        extra: the extra of fastcbir that installs what it needs.
+        revision: raised whenever the code that makes the vector from the weights changes what comes out.
+    """
+
+    name: str
+    dim: int
+    metric: str
+    summary: str
+    licence: str
+    licence_url: str
+    source: str
+    sha256: str
+    preprocessing: Preprocessing
+    output: str
+    extra: str
+    revision: int = 1
+
+    @property
+    def model_id(self) -> str:
+        """Identity of the vectors: two extractors with equal ids make comparable vectors.
+
+        It changes with the weights, the preprocessing, the output or the revision, and with nothing else:
+        texts and links may be mended, and the provider may be another.
+        """
+        promise = {
+            "name": self.name,
+            "dim": self.dim,
+            "metric": self.metric,
+            "sha256": self.sha256,
+            "preprocessing": asdict(self.preprocessing),
+            "output": self.output,
+            "revision": self.revision,
+        }
+        digest = hashlib.sha256(json.dumps(promise, sort_keys=True).encode()).hexdigest()
+        return f"{self.name}@{self.preprocessing.size}/{self.output}/{digest[:16]}"
+
+
+class Model(Protocol):
+    """What a family of models provides: prepared photos in, vectors out. Safe to call from any thread."""
+
+    def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(N, 3, H, W) float32, prepared as the card says -> (N, dim) float32, not yet normalised."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A card and how to open its model: `open(provider, threads)`, with threads None for all cores."""
+
+    card: ModelCard
+    open: Callable[[str, int | None], Model]
