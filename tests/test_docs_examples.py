@@ -158,3 +158,9 @@ def test_links_lead_somewhere(name: str) -> None:
         if not re.match(r"[a-z]+:|#", target):
             path = document.parent / target.partition("#")[0]
             assert path.exists(), f"{name} links to {target}, which does not exist"
+
+
+def test_the_index_of_documents_is_complete() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    documents = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert [name for name in sorted(documents - {"README.md"}) if f"({name})" not in index] == []
