@@ -1,4 +1,7 @@
-"""The exceptions fastcbir raises beyond Python's own. Each message says what was expected, what came, what to do."""
+"""The exceptions fastcbir raises beyond Python's own.
+
+Each message says what was expected, what came, and what to do.
+"""
 
 from __future__ import annotations
 

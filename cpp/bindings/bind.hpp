@@ -1,0 +1,20 @@
+// What module.cpp registers: one function a file.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "fastcbir/storage/space.hpp"
+
+namespace fastcbir::bindings {
+
+void bind_index(pybind11::module_& module);
+void bind_flat(pybind11::module_& module);
+void bind_hnsw(pybind11::module_& module);
+
+// Raises ValueError listing the names.
+Metric metric_named(const std::string& name);
+ScalarType scalar_type_named(const std::string& name);
+
+}  // namespace fastcbir::bindings

@@ -1,0 +1,231 @@
+#include "fastcbir/index/hnsw_index.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "fastcbir/build/hnsw_compaction.hpp"
+#include "fastcbir/core/parallel.hpp"
+#include "fastcbir/search/gather_expander.hpp"
+#include "fastcbir/search/greedy_search.hpp"
+#include "fastcbir/search/scan_lists.hpp"
+#include "fastcbir/stop/policy.hpp"
+
+namespace fastcbir {
+namespace {
+
+constexpr std::uint32_t min_m = 2;
+constexpr std::uint32_t max_m = 512;
+constexpr std::uint32_t max_ef_construction = 10000;
+
+void check_params(const HnswParams& params) {
+  if (params.m < min_m || params.m > max_m) {
+    throw std::invalid_argument("m must be in 2..512, got " + std::to_string(params.m));
+  }
+  if (params.ef_construction == 0 || params.ef_construction > max_ef_construction) {
+    throw std::invalid_argument("ef_construction must be in 1..10000, got " + std::to_string(params.ef_construction));
+  }
+}
+
+HnswParams read_params(const io::Reader& reader) {
+  const AlignedBuffer bytes = reader.section(io::hnsw_params_tag, sizeof(io::HnswSection), false);
+  const io::HnswSection section = bytes.as<io::HnswSection>().front();
+  const HnswParams params{section.m, section.ef_construction, section.keep_pruned != 0, section.seed};
+  try {
+    check_params(params);
+  } catch (const std::invalid_argument& error) {
+    reader.fail(std::string("is damaged: ") + error.what());
+  }
+  return params;
+}
+
+HnswGraph read_graph(const io::Reader& reader, const HnswParams& params, bool mapped) {
+  const AlignedBuffer bytes = reader.section(io::hnsw_params_tag, sizeof(io::HnswSection), false);
+  const std::size_t count = reader.header().vector_count;
+  const NodeId entry = bytes.as<io::HnswSection>().front().entry;
+  if (count == 0 ? entry != no_node : entry >= count) reader.fail("is damaged: its entry node does not exist");
+  const std::size_t block = GraphLinks(params.m0(), params.m).stride0_bytes();
+  return HnswGraph(GraphLinks(params.m0(), params.m, reader.section(io::links_tag, count * block, mapped),
+                              reader.section(io::levels_tag, count, mapped),
+                              reader.section(io::upper_begins_tag, count * sizeof(std::uint32_t), mapped),
+                              reader.section(io::upper_tag, mapped)),
+                   entry);
+}
+
+}  // namespace
+
+class HnswIndex::ScratchLease {
+ public:
+  explicit ScratchLease(const HnswIndex& index) : index_(index) {
+    {
+      const std::lock_guard lock(index.scratch_mutex_);
+      if (!index.idle_scratch_.empty()) {
+        scratch_ = std::move(index.idle_scratch_.back());
+        index.idle_scratch_.pop_back();
+      }
+    }
+    if (!scratch_) scratch_ = std::make_unique<Scratch>();
+    scratch_->neighborhood.reserve(max_links);
+  }
+  ~ScratchLease() {
+    const std::lock_guard lock(index_.scratch_mutex_);
+    index_.idle_scratch_.push_back(std::move(scratch_));
+  }
+  ScratchLease(const ScratchLease&) = delete;
+  ScratchLease& operator=(const ScratchLease&) = delete;
+
+  Scratch& operator*() { return *scratch_; }
+
+ private:
+  const HnswIndex& index_;
+  std::unique_ptr<Scratch> scratch_;
+};
+
+HnswIndex::HnswIndex(const Space& space, const HnswParams& params) : Index(space), params_(params), graph_(params) {
+  check_params(params);
+}
+
+HnswIndex::HnswIndex(const Space& space, const io::Reader& reader, bool mapped, bool verify)
+    : Index(space, reader, mapped), params_(read_params(reader)), graph_(read_graph(reader, params_, mapped)) {
+  if (!verify) return;
+  try {
+    graph_.links.check();
+  } catch (const std::runtime_error& error) {
+    reader.fail(std::string("is damaged: ") + error.what());
+  }
+}
+
+std::size_t HnswIndex::effective_ef(const SearchOptions& options, std::size_t k) const {
+  return std::max(options.ef > 0 ? options.ef : default_ef, k);
+}
+
+// Through the graph, about ef / share nodes are expanded before ef that pass are found, m new distances each; one by
+// one, passing_count distances are computed. With share = passing_count / n, both cost the same at this square.
+bool HnswIndex::scan_is_cheaper(std::size_t passing_count, std::size_t ef) const {
+  const double through_graph = static_cast<double>(ef) * params_.m * static_cast<double>(vectors_.size());
+  return static_cast<double>(passing_count) * static_cast<double>(passing_count) <= through_graph;
+}
+
+Neighbor HnswIndex::descend(Scratch& scratch, SearchProgress& progress) const {
+  const auto expander = [&](std::size_t level) {
+    return GatherExpander(graph_.links, level, vectors_, space_.kernels(), space_.dim(), scratch.query.data());
+  };
+  const std::size_t top = graph_.links.level_of(graph_.entry);
+  Neighbor nearest{expander(0).value(graph_.entry), graph_.entry};
+  ++progress.distances;
+  scratch.visited.begin(vectors_.size());
+  scratch.visited.insert(nearest.node);
+  for (std::size_t level = top; level > 0; --level) {
+    nearest = greedy_descent(expander(level), nearest, scratch.visited, progress, scratch.neighborhood);
+  }
+  scratch.visited.begin(vectors_.size());
+  scratch.visited.insert(nearest.node);
+  return nearest;
+}
+
+template <class Stop>
+void HnswIndex::search_one(const Batch& batch, std::size_t query_index, std::size_t ef, Stop stop,
+                           Scratch& scratch) const {
+  space_.prepare(batch.queries + query_index * space_.input_bytes(), scratch.query);
+  SearchProgress progress;
+  const Neighbor start = descend(scratch, progress);
+  const GatherExpander expander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), scratch.query.data());
+  if (batch.passing == nullptr) {
+    scratch.beam.reset(ef);
+    scratch.beam.push(start.distance, start.node);
+    greedy_search(expander, scratch.visited, scratch.beam, stop, progress, scratch.neighborhood);
+    scratch.found.clear();
+    for (std::size_t rank = 0; rank < std::min(batch.k, scratch.beam.size()); ++rank) {
+      scratch.found.push_back(scratch.beam[rank]);
+    }
+    emit(batch.output, batch.k, query_index, scratch.query, scratch.found, progress.distances);
+  } else {
+    scratch.heap.reset(ef, batch.passing);
+    scratch.heap.push(start.distance, start.node);
+    greedy_search(expander, scratch.visited, scratch.heap, stop, progress, scratch.neighborhood);
+    emit(batch.output, batch.k, query_index, scratch.query, scratch.heap.nearest(), progress.distances);
+  }
+}
+
+void HnswIndex::search_batch(const Batch& batch) const {
+  const std::size_t ef = effective_ef(batch.options, batch.k);
+  const bool scan = batch.passing != nullptr && scan_is_cheaper(batch.passing_count, ef);
+  std::vector<NodeId> named;
+  if (scan) batch.passing->for_each([&](std::size_t node) { named.push_back(static_cast<NodeId>(node)); });
+  const auto budget = static_cast<std::uint32_t>(batch.options.max_distances);
+
+  parallel_for(batch.count, 1, batch.options.threads, batch.options.monitor,
+               [&](std::size_t, std::size_t begin, std::size_t end) {
+                 ScratchLease lease(*this);
+                 Scratch& scratch = *lease;
+                 for (; begin < end; ++begin) {
+                   if (scan) {
+                     space_.prepare(batch.queries + begin * space_.input_bytes(), scratch.query);
+                     TopK nearest;
+                     nearest.reset(batch.k);
+                     SearchProgress progress;
+                     scan_lists(NamedScorer(named, vectors_, space_.kernels(), space_.dim(), scratch.query.data()),
+                                nullptr, nearest, NeverStop{}, progress);
+                     emit(batch.output, batch.k, begin, scratch.query, nearest.sorted(), progress.distances);
+                   } else if (budget > 0) {
+                     search_one(batch, begin, ef, BudgetStop{budget}, scratch);
+                   } else {
+                     search_one(batch, begin, ef, NeverStop{}, scratch);
+                   }
+                 }
+               });
+}
+
+std::vector<Neighbor> HnswIndex::search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
+                                              const NodeBitset* passing) const {
+  ScratchLease lease(*this);
+  Scratch& scratch = *lease;
+  scratch.query.buffer.resize(query.buffer.size());
+  std::copy_n(query.buffer.data(), query.buffer.size(), scratch.query.buffer.data());
+  SearchProgress progress;
+  const Neighbor start = descend(scratch, progress);
+  scratch.heap.reset(effective_ef(options, 1), passing, radius);
+  scratch.heap.push(start.distance, start.node);
+  greedy_search(GatherExpander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), query.data()),
+                scratch.visited, scratch.heap, NeverStop{}, progress, scratch.neighborhood);
+  const std::span<const Neighbor> found = scratch.heap.within_radius();
+  return {found.begin(), found.end()};
+}
+
+ParallelOutcome HnswIndex::insert_rows(std::size_t first, const WorkOptions& options) {
+  graph_.links.append(draw_levels(params_, first, vectors_.size() - first));
+  return HnswBuilder(params_, space_, vectors_, graph_)
+      .insert(first, vectors_.size(), options.threads, options.monitor);
+}
+
+void HnswIndex::truncate_rows(std::size_t size) {
+  if (graph_.links.size() > size) graph_.links.truncate(size);
+  if (size == 0) graph_.entry = no_node;
+}
+
+void HnswIndex::compact_rows(const WorkOptions& options) {
+  HnswGraph fresh = consolidate(params_, space_, vectors_, graph_, dead(), options.threads, options.monitor);
+  close_gaps();
+  graph_ = std::move(fresh);
+  HnswBuilder builder(params_, space_, vectors_, graph_);
+  constexpr int rounds = 3;
+  for (int round = 0; round < rounds; ++round) {
+    const std::vector<NodeId> lost = unreachable_nodes(graph_);
+    if (lost.empty()) break;
+    builder.reinsert(lost, options.threads);
+  }
+}
+
+void HnswIndex::add_sections(std::vector<io::Section>& sections) const {
+  const auto bytes_of_buffer = [](const AlignedBuffer& buffer) {
+    return std::span<const std::byte>(buffer.data(), buffer.size());
+  };
+  const io::HnswSection section{params_.m, params_.ef_construction, params_.keep_pruned ? 1u : 0u, graph_.entry,
+                                params_.seed};
+  sections.push_back(io::struct_section(io::hnsw_params_tag, section));
+  sections.push_back({io::links_tag, bytes_of_buffer(graph_.links.level0_bytes())});
+  sections.push_back({io::levels_tag, bytes_of_buffer(graph_.links.levels_bytes())});
+  sections.push_back({io::upper_begins_tag, bytes_of_buffer(graph_.links.upper_begins_bytes())});
+  sections.push_back({io::upper_tag, bytes_of_buffer(graph_.links.upper_bytes())});
+}
+
+}  // namespace fastcbir

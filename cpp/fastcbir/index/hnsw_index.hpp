@@ -1,0 +1,59 @@
+// HnswIndex: approximate search by a graph. Floor 5.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "fastcbir/build/hnsw_builder.hpp"
+#include "fastcbir/index/index.hpp"
+#include "fastcbir/search/heap_frontier.hpp"
+
+namespace fastcbir {
+
+class HnswIndex final : public Index {
+ public:
+  // Throws std::invalid_argument for parameters out of range.
+  HnswIndex(const Space& space, const HnswParams& params);
+  HnswIndex(const Space& space, const io::Reader& reader, bool mapped, bool verify);
+
+  const char* kind() const override { return "hnsw"; }
+  const HnswParams& params() const { return params_; }
+
+ protected:
+  void search_batch(const Batch& batch) const override;
+  std::vector<Neighbor> search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
+                                     const NodeBitset* passing) const override;
+  ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) override;
+  void truncate_rows(std::size_t size) override;
+  void compact_rows(const WorkOptions& options) override;
+  std::size_t structure_bytes() const override { return graph_.links.memory_bytes(); }
+  io::IndexKind file_kind() const override { return io::IndexKind::hnsw; }
+  void add_sections(std::vector<io::Section>& sections) const override;
+
+ private:
+  // What one worker needs; kept from call to call, so that searches allocate nothing.
+  struct Scratch {
+    PreparedQuery query;
+    VisitedSet visited;
+    SortedBeam beam;
+    HeapFrontier heap;
+    Neighborhood neighborhood;
+    std::vector<Neighbor> found;
+  };
+  class ScratchLease;
+
+  std::size_t effective_ef(const SearchOptions& options, std::size_t k) const;
+  bool scan_is_cheaper(std::size_t passing_count, std::size_t ef) const;
+  // The way down to level 0; the scratch's query is prepared.
+  Neighbor descend(Scratch& scratch, SearchProgress& progress) const;
+  template <class Stop>
+  void search_one(const Batch& batch, std::size_t query_index, std::size_t ef, Stop stop, Scratch& scratch) const;
+
+  HnswParams params_;
+  HnswGraph graph_;
+  mutable std::mutex scratch_mutex_;
+  mutable std::vector<std::unique_ptr<Scratch>> idle_scratch_;
+};
+
+}  // namespace fastcbir

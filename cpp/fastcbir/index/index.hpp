@@ -1,0 +1,158 @@
+// Index: what all indexes do alike: vectors, ids, removal, locking, checks; each kind adds how it finds. Floor 5.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fastcbir/core/bitset.hpp"
+#include "fastcbir/core/parallel.hpp"
+#include "fastcbir/core/types.hpp"
+#include "fastcbir/index/params.hpp"
+#include "fastcbir/io/reader.hpp"
+#include "fastcbir/io/writer.hpp"
+#include "fastcbir/storage/id_map.hpp"
+#include "fastcbir/storage/space.hpp"
+#include "fastcbir/storage/vectors.hpp"
+
+namespace fastcbir {
+
+// An id that the index does not hold.
+struct UnknownId : std::out_of_range {
+  using std::out_of_range::out_of_range;
+};
+
+// Where a search writes: rows of k for each query, missing neighbours as (no_id, infinity).
+struct SearchOutput {
+  Id* ids;
+  float* distances;
+  std::uint32_t* cost;  // distances computed for each query
+};
+
+struct RangeOutput {
+  std::vector<std::vector<Id>> ids;  // a list a query, nearest first
+  std::vector<std::vector<float>> distances;
+};
+
+// Thread safety. Searches, reconstructions and questions about size run side by side. add, update, remove and compact
+// exclude each other; add and update let waiting searches in between slices of some thousand vectors, so that a search
+// sees a prefix of what is being added. Calling an index from its own progress callback is an error, not a deadlock.
+//
+// Cancelling (a monitor that throws) or running out of memory leaves a usable index: add and update keep the vectors
+// finished so far, compact keeps all as it was.
+class Index {
+ public:
+  virtual ~Index() = default;
+  Index(const Index&) = delete;
+  Index& operator=(const Index&) = delete;
+
+  const Space& space() const { return space_; }
+  virtual const char* kind() const = 0;
+
+  // `vectors`: count * dim numbers of the space's input type. Without ids, vectors get the ids from next_id on.
+  // Writes the ids used to `assigned` (may be null). Throws std::invalid_argument for numbers that are not finite, ids
+  // given twice or present already; then nothing has been added.
+  void add(const void* vectors, std::size_t count, const Id* ids, Id* assigned, const WorkOptions& options);
+  // Gives present ids new vectors. Throws UnknownId, std::invalid_argument; then nothing has changed.
+  void update(const void* vectors, std::size_t count, const Id* ids, const WorkOptions& options);
+  // Takes vectors out of all results at once; compact() gives their memory back. Throws UnknownId; then nothing has
+  // changed.
+  void remove(const Id* ids, std::size_t count);
+  void compact(const WorkOptions& options);
+
+  void search(const void* queries, std::size_t count, std::size_t k, const SearchOptions& options,
+              const SearchOutput& output) const;
+  // Everything nearer than `radius`, a distance of the metric, included.
+  RangeOutput range_search(const void* queries, std::size_t count, float radius, const SearchOptions& options) const;
+
+  // Writes count * dim numbers of the input type. Throws UnknownId.
+  void reconstruct(const Id* ids, std::size_t count, void* vectors) const;
+
+  std::size_t size() const;           // without removed vectors
+  std::size_t removed_count() const;  // removed or replaced, not yet compacted
+  bool contains(Id id) const;
+  std::vector<Id> ids() const;  // in the order of insertion
+  Id next_id() const;           // greater than every id there has been
+  std::size_t memory_bytes() const;
+  bool read_only() const { return read_only_; }
+
+  // Writes an .fcx file: atomically, in place of an old one. Throws std::system_error.
+  void save(const std::filesystem::path& path) const;
+
+ protected:
+  explicit Index(const Space& space) : space_(space), vectors_(space) {}
+  Index(const Space& space, const io::Reader& reader, bool mapped);
+
+  // What one call of search needs, after checks and filters.
+  struct Batch {
+    const std::byte* queries;
+    std::size_t count;
+    std::size_t k;
+    const SearchOptions& options;
+    const NodeBitset* passing;  // null: every node may be returned
+    std::size_t passing_count;
+    const SearchOutput& output;
+  };
+
+  // The hooks: called with the lock held as the public members need it.
+  virtual void search_batch(const Batch& batch) const = 0;
+  virtual std::vector<Neighbor> search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
+                                             const NodeBitset* passing) const = 0;
+  // Rows [first, vectors_.size()) are new: link them. Returns how many of them were finished, and the error if fewer.
+  virtual ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) = 0;
+  // Forget rows from `size` on: none of them was finished.
+  virtual void truncate_rows(std::size_t size) = 0;
+  // Rows of dead nodes are about to go; close_gaps moves the rest up in their order.
+  virtual void compact_rows(const WorkOptions& options) = 0;
+  virtual std::size_t structure_bytes() const = 0;
+  virtual io::IndexKind file_kind() const = 0;
+  virtual void add_sections(std::vector<io::Section>& sections) const = 0;
+
+  void close_gaps();
+  // Turns kernel values into distances and nodes into ids, and pads to k.
+  void emit(const SearchOutput& output, std::size_t k, std::size_t query_index, const PreparedQuery& query,
+            std::span<const Neighbor> found, std::uint32_t cost) const;
+  const NodeBitset& dead() const { return dead_; }
+  std::size_t dead_count() const { return dead_count_; }
+
+  Space space_;
+  VectorStore vectors_;
+
+ private:
+  class SharedLock;
+  class WriterLock;
+
+  NodeId live_node(Id id) const;  // no_node if there is none
+  void check_writable(const char* action) const;
+  void check_not_inside_callback() const;
+  void check_distinct(std::span<const Id> ids) const;
+  void add_slices(const void* vectors, std::size_t count, const Id* ids, bool replace, const WorkOptions& options);
+  std::optional<NodeBitset> passing_nodes(const AllowList& allow) const;
+
+  IdMap ids_;
+  NodeBitset dead_;
+  std::size_t dead_count_ = 0;
+  Id next_id_ = 0;
+  bool read_only_ = false;
+
+  mutable std::shared_mutex data_mutex_;
+  mutable std::mutex gate_mutex_;  // held while waiting for the data: searches that come later queue behind a writer
+  std::mutex writer_mutex_;        // held by a change from its first slice to its last
+  std::atomic<std::thread::id> writer_{};
+};
+
+// Reads an .fcx file of any kind. mapped: searched where it lies, read-only. verify: check every checksum and link
+// (otherwise only header, table and sizes: for files known to be whole). Throws io::FormatError, std::system_error.
+std::unique_ptr<Index> load_index(const std::filesystem::path& path, bool mapped, bool verify);
+
+}  // namespace fastcbir

@@ -1,0 +1,38 @@
+// VisitedSet: which nodes this search has seen. Floor 3.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "fastcbir/core/types.hpp"
+
+namespace fastcbir {
+
+// One byte a node holds the epoch (the number of the search) in which it was last seen, so that a new search begins
+// without touching them; the bytes are cleared once in 255 searches.
+class VisitedSet {
+ public:
+  void begin(std::size_t node_count) {
+    if (epochs_.size() < node_count) epochs_.resize(node_count, 0);
+    if (++epoch_ == 0) {
+      std::memset(epochs_.data(), 0, epochs_.size());
+      epoch_ = 1;
+    }
+  }
+
+  // True if the node had not been seen in this search; it has been now.
+  bool insert(NodeId node) {
+    const bool fresh = epochs_[node] != epoch_;
+    epochs_[node] = epoch_;
+    return fresh;
+  }
+
+  std::size_t memory_bytes() const { return epochs_.capacity(); }
+
+ private:
+  std::vector<std::uint8_t> epochs_;
+  std::uint8_t epoch_ = 0;
+};
+
+}  // namespace fastcbir

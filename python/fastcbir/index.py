@@ -1,0 +1,297 @@
+"""Index: numpy in, typed results out. The compiled core does the work; this says what it takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastcbir import _core
+from fastcbir.types import Flat, Hits, Hnsw, Method, RangeHits
+
+__all__ = ["Index", "available_isas", "isa", "load"]
+
+Progress = Callable[[int, int], object]
+
+
+class Index:
+    """Vectors that can be searched by nearness.
+
+    Searches may run from many threads at once, and beside one `add`, `update`, `remove` or `compact`, which
+    wait for one another; a search beside an `add` sees the vectors finished so far. Long calls release the
+    GIL and stop at Ctrl-C (KeyboardInterrupt), or at whatever `progress` raises, with the index usable:
+    `add` and `update` keep the vectors finished until then, `compact` keeps all as it was.
+
+    Args:
+        dim: coordinates of a vector, 1..65536.
+        method: how to search: `Flat()` or `Hnsw(...)`.
+        metric: "l2" (squared Euclidean), "ip" (minus the inner product) or "cosine" (1 - cosine similarity;
+            float vectors are stored normalised).
+        dtype: what a coordinate is stored as: "float32", "float16", "uint8" or "int8". The 8-bit types take
+            whole numbers only; float16 halves memory and takes float32 vectors and queries.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    __slots__ = ("_core", "_method")
+
+    def __init__(
+        self,
+        dim: int,
+        method: Method = Hnsw(),  # noqa: B008  (frozen)
+        *,
+        metric: Literal["l2", "ip", "cosine"] = "l2",
+        dtype: Literal["float32", "float16", "uint8", "int8"] = "float32",
+    ) -> None:
+        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not 1 <= dim <= 65536:
+            raise ValueError(f"dim must be an integer in 1..65536, got {dim!r}")
+        dtype_name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+        core: _core.Index
+        if isinstance(method, Flat):
+            core = _core.Flat(dim, metric, dtype_name)
+        elif isinstance(method, Hnsw):
+            if method.m < 0 or method.ef_construction < 0 or not 0 <= method.seed < 2**64:
+                raise ValueError(f"the numbers of a method must not be negative, got {method}")
+            core = _core.Hnsw(
+                dim,
+                metric,
+                dtype_name,
+                m=method.m,
+                ef_construction=method.ef_construction,
+                keep_pruned=method.keep_pruned,
+                seed=method.seed,
+            )
+        else:
+            raise ValueError(f"method must be Flat() or Hnsw(...), got {method!r}")
+        self._core = core
+        self._method: Method = method
+
+    @classmethod
+    def _from_core(cls, core: _core.Index) -> Index:
+        index = cls.__new__(cls)
+        index._core = core
+        index._method = Hnsw(*core.params) if isinstance(core, _core.Hnsw) else Flat()
+        return index
+
+    def add(
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike | None = None,
+        *,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> npt.NDArray[np.int64]:
+        """Add vectors.
+
+        Args:
+            vectors: (N, dim) finite real numbers.
+            ids: (N,) integers >= 0 of your own, none of them in the index; None goes on counting from the
+                largest.
+            threads: None uses all cores. One thread gives the same graph every time.
+            progress: called as progress(done, total) some twenty times a second; raising in it cancels.
+
+        Returns:
+            (N,) int64: the ids.
+
+        Raises:
+            ValueError: wrong shape or dtype, NaN or infinity, a zero vector under cosine, an id given twice
+                or present already (`update` replaces). Then nothing has been added.
+            RuntimeError: the index was loaded with mmap=True, or this is its own progress callback.
+        """
+        return self._core.add(vectors, ids, threads, progress)
+
+    def update(
+        self,
+        vectors: npt.ArrayLike,
+        ids: npt.ArrayLike,
+        *,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Give ids that are in the index new vectors. The old ones stay in memory, unseen, until `compact()`.
+
+        Args:
+            vectors: (N, dim), as for `add`.
+            ids: (N,) integers, distinct.
+            threads, progress: as for `add`.
+
+        Raises:
+            KeyError: an id is not in the index. Then nothing has changed.
+            ValueError, RuntimeError: as for `add`.
+        """
+        self._core.update(vectors, ids, threads, progress)
+
+    def remove(self, ids: npt.ArrayLike) -> None:
+        """Take vectors out of all results, at once. Their memory comes back with `compact()`.
+
+        Args:
+            ids: (N,) integers, distinct, or one integer.
+
+        Raises:
+            KeyError: an id is not in the index. Then nothing has changed.
+        """
+        self._core.remove(ids)
+
+    def compact(self, *, threads: int | None = None, progress: Progress | None = None) -> None:
+        """Forget removed and replaced vectors for good, and mend the graph around them."""
+        self._core.compact(threads, progress)
+
+    def search(
+        self,
+        queries: npt.ArrayLike,
+        k: int = 10,
+        *,
+        ef: int | None = None,
+        allow: npt.ArrayLike | None = None,
+        max_distances: int | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Hits:
+        """Find the k nearest vectors of each query.
+
+        Args:
+            queries: (Q, dim) or (dim,) finite real numbers.
+            k: 1..10000. Where there are fewer than k, ids are -1 and distances inf.
+            ef: HNSW only: how many nodes the search keeps in view; recall and time grow with it. None: 64,
+                and never less than k.
+            allow: what may be returned: a bool mask with an entry for each id up to the largest, or an array
+                of ids (unknown ones are ignored). Where few pass, they are compared one by one.
+            max_distances: end each search after about this many comparisons. None: no limit.
+            threads: for a batch; None uses all cores.
+            progress: as for `add`; called for long batches only.
+
+        Returns:
+            Hits: ids (Q, k), distances (Q, k), cost (Q,).
+
+        Raises:
+            ValueError: wrong shape, dtype or k; NaN or infinity; a zero query under cosine; a mask that is
+                too short.
+        """
+        return Hits(*self._core.search(queries, k, ef, max_distances, allow, threads, progress))
+
+    def range_search(
+        self,
+        queries: npt.ArrayLike,
+        radius: float,
+        *,
+        ef: int | None = None,
+        allow: npt.ArrayLike | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> RangeHits:
+        """Find everything at a distance of at most `radius`, in the metric's own distances.
+
+        Args:
+            queries: (Q, dim) or (dim,).
+            radius: l2: squared Euclidean; ip: minus the inner product; cosine: 1 - cosine similarity.
+            ef: HNSW only: how far around the radius to look for a way into it. None: 64.
+            allow, threads, progress: as for `search`.
+
+        Raises:
+            ValueError: as for `search`.
+        """
+        return RangeHits(*self._core.range_search(queries, radius, ef, allow, threads, progress))
+
+    def reconstruct(self, ids: npt.ArrayLike) -> npt.NDArray[np.float32 | np.uint8 | np.int8]:
+        """The vectors of these ids as stored: (N, dim) float32 or the 8-bit dtype; normalised under cosine.
+
+        Raises:
+            KeyError: an id is not in the index.
+        """
+        return self._core.reconstruct(ids)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write an .fcx file. It appears under its name only once it is complete and on disk.
+
+        Raises:
+            OSError: it can't be written; a file of that name is then as it was.
+        """
+        self._core.save(Path(path))
+
+    def info(self) -> dict[str, Any]:
+        """What the index is and holds: kind, method, dim, metric, dtype, sizes, memory, instruction set."""
+        return {
+            "kind": self._core.kind,
+            "method": self._method,
+            "dim": self.dim,
+            "metric": self.metric,
+            "dtype": self.dtype,
+            "size": len(self),
+            "removed": self._core.removed_count(),
+            "memory_bytes": self.memory_bytes,
+            "read_only": self._core.read_only,
+            "isa": isa(),
+        }
+
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """(N,) int64: all ids, in the order they were added."""
+        return self._core.ids()
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a vector."""
+        return self._core.dim
+
+    @property
+    def metric(self) -> str:
+        """ "l2", "ip" or "cosine"."""
+        return self._core.metric
+
+    @property
+    def dtype(self) -> str:
+        """What a coordinate is stored as."""
+        return self._core.dtype
+
+    @property
+    def method(self) -> Method:
+        """How the index searches."""
+        return self._method
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of vectors, links and ids, those of removed vectors included."""
+        return self._core.memory_bytes()
+
+    def __len__(self) -> int:
+        return self._core.size()
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, (int, np.integer)) and -(2**63) <= int(id) < 2**63 and
+        self._core.contains(int(id))
+
+    def __repr__(self) -> str:
+        return (
+            f"<Index {self._method} dim={self.dim} metric={self.metric} dtype={self.dtype} size={len(self)}>"
+        )
+
+
+def load(path: str | PathLike[str], *, mmap: bool = False, verify: bool = True) -> Index:
+    """Read an index from an .fcx file.
+
+    Args:
+        path: what `Index.save` wrote.
+        mmap: search the file where it lies, read-only, without copying it into memory.
+        verify: check every checksum and every link; False checks header, table and sizes only, and is for
+            files known to be whole that are too large to read through.
+
+    Raises:
+        FormatError: it is no .fcx file, is truncated or damaged, or was written by a later version.
+        OSError: it can't be read.
+    """
+    return Index._from_core(_core.load(Path(path), mmap, verify))
+
+
+def isa() -> str:
+    """The instruction set in use: the best that CPU and system allow, or what FASTCBIR_ISA names."""
+    return _core.isa()
+
+
+def available_isas() -> list[str]:
+    """The instruction sets that can run here, best first: what FASTCBIR_ISA accepts."""
+    return _core.available_isas()
