@@ -1,0 +1,383 @@
+"""ImageIndex: a folder of photos that can be searched by content. The door; what is behind it is in the other
+files.
+
+    album.fcbir/catalog.db    SQLite, the truth          (catalogue.py, schema.py)
+    album.fcbir/index.fcx     the search index, derived  (derived.py)
+    album.fcbir/writer.lock   one writer at a time       (lock.py)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import date, datetime
+from io import UnsupportedOperation
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastcbir.errors import AlbumLockedError
+from fastcbir.image_index import creation
+from fastcbir.image_index.catalogue import Catalogue
+from fastcbir.image_index.derived import DerivedIndex
+from fastcbir.image_index.extracting import AlbumExtractor, PhotoExtractor
+from fastcbir.image_index.intake import Intake
+from fastcbir.image_index.lock import WriterLock
+from fastcbir.image_index.query import is_list_of_queries, photo_filter, query_vectors
+from fastcbir.image_index.removal import remove_photos
+from fastcbir.image_index.results import AddProgress, AddReport, AlbumInfo, PhotoHit, Problem, Progress
+from fastcbir.image_index.schema import SCHEMA_VERSION
+from fastcbir.image_index.snapshot import PhotoFilter, PhotoRow
+from fastcbir.image_index.survey import roots_of
+from fastcbir.image_index.verify import verify
+
+__all__ = ["ImageIndex"]
+
+PathLike = str | os.PathLike[str]
+_TRIES = 8  # for a search to meet the index at its own snapshot, before it insists
+_MAX_K = 10_000
+
+
+class ImageIndex:
+    """An album: photos of some folders, each with a vector of its content, in a folder of its own.
+
+    Made by `ImageIndex.open()`. Use it as a context manager, or close() it. Searching is safe from many
+    threads, also while one thread adds, and from many processes, while one of them writes; searches see all
+    that is committed.
+    """
+
+    def __init__(self, catalogue: Catalogue, extractor: AlbumExtractor) -> None:
+        """Use open()."""
+        self.path = catalogue.path.parent
+        self.read_only = catalogue.read_only
+        self._catalogue = catalogue
+        self._extractor = extractor
+        self._index = DerivedIndex(self.path / creation.INDEX, catalogue.identity)
+
+    @classmethod
+    def open(
+        cls,
+        path: PathLike,
+        *,
+        create: bool = False,
+        extractor: str | PhotoExtractor | None = None,
+        read_only: bool = False,
+    ) -> ImageIndex:
+        """Open an album, or make a new one.
+
+        Args:
+            path: the album's folder, customarily *.fcbir.
+            create: make the album if it does not exist; an existing one is opened as it is.
+            extractor: a name of the registry or a loaded extractor. None: the one that the album was made
+                with; for a new album the default one. A name is loaded when a photo is first looked at.
+            read_only: never write, not even to repair the search index.
+
+        Raises:
+            FileNotFoundError: there is no album, and `create` is False.
+            FormatError: a folder or file that is no album, or an album that is damaged or of a later version.
+            ModelError: the album was made with another extractor.
+            AlbumLockedError: another process is just making this album.
+        """
+        catalogue = creation.open_or_create(path, create=create, extractor=extractor, read_only=read_only)
+        try:
+            album = cls(catalogue, AlbumExtractor(catalogue.identity, extractor, catalogue.path.parent))
+            if not read_only:
+                album._repair()
+        except BaseException:
+            catalogue.close()
+            raise
+        return album
+
+    def close(self) -> None:
+        """Give back files and connections. Everything is saved already; closing twice is no error."""
+        self._catalogue.close()
+
+    def __enter__(self) -> ImageIndex:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ImageIndex {self.path}, {self._catalogue.identity.model_id}>"
+
+    def __len__(self) -> int:
+        """Photos in the album."""
+        with self._catalogue.reading() as snapshot:
+            return snapshot.photo_count()
+
+    def paths(self, glob: str | None = None) -> list[Path]:
+        """The photos, absolute, sorted; those that match a glob (see search()), or all."""
+        with self._catalogue.reading() as snapshot:
+            return [Path(path) for path in snapshot.paths(photo_filter(glob, None, None))]
+
+    # --- writing --------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        source: PathLike | Iterable[PathLike],
+        *,
+        exclude: Sequence[str] = (),
+        retry_failed: bool = False,
+        progress: Progress | None = None,
+    ) -> AddReport:
+        """Take in photos: all that are new or changed in a folder (with its sub-folders), or single files.
+
+        Unchanged photos are skipped by size and time stamp; moved, copied and merely touched ones are
+        recognised by their content and not extracted again. Commits come every 64 photos or every second:
+        after a kill, the next add goes on from there. Photos that have vanished are counted, and stay in the
+        album until sync(). A file that can't be used never stops an add: it is reported, and not tried again
+        until it changes.
+
+        Args:
+            source: a folder, a file, or several of them. Hidden files and folders and other albums are left
+                out (unless named here); linked folders are followed, each once. Files count as photos by
+                their suffix; one that is named here is tried whatever its suffix.
+            exclude: globs (see search()) of folders and files to leave out; remembered for sync().
+            retry_failed: also read files again that failed before and have not changed.
+            progress: called with an AddProgress now and then.
+
+        Raises:
+            FileNotFoundError: nothing of `source` exists.
+            AlbumLockedError: another process or thread is writing; the message names it.
+            ModelError, MissingExtraError: the extractor can't be loaded, or failed.
+            OSError: the disk is full or failing. Everything committed before is safe.
+            KeyboardInterrupt: passed on; everything finished before is committed.
+        """
+        self._for_writing("add photos")
+        started = time.monotonic()
+        roots, missing = roots_of(source, exclude)
+        with self._writer_lock():
+            report = self._intake(retry_failed, progress).add(roots, missing)
+            self._save(progress)
+        report.seconds = time.monotonic() - started
+        return report
+
+    def sync(
+        self,
+        *,
+        drop_missing_folders: bool = False,
+        retry_failed: bool = False,
+        progress: Progress | None = None,
+    ) -> AddReport:
+        """Bring the album up to date with the folders and files that were added: add() for each of them, and
+        drop the photos whose files have vanished.
+
+        A folder that is missing or empty as a whole may lie on a disk that is not mounted: its photos are
+        kept, and the report names it among `failed`. What was taken out by remove() is not taken in again.
+
+        Args:
+            drop_missing_folders: drop the photos of such folders too, and forget folders that do not exist.
+            retry_failed, progress: as for add().
+
+        Raises:
+            As add(), without FileNotFoundError.
+        """
+        self._for_writing("sync")
+        started = time.monotonic()
+        with self._writer_lock():
+            report = self._intake(retry_failed, progress).sync(drop_missing_folders=drop_missing_folders)
+            self._save(progress)
+        report.seconds = time.monotonic() - started
+        return report
+
+    def remove(self, photos: PathLike | Iterable[PathLike]) -> int:
+        """Take photos out of the album; their files are not touched.
+
+        sync() will not take them in again; add() will. Removing a whole folder that was added also ends its
+        syncing.
+
+        Args:
+            photos: a file, a folder (everything in it), a glob (a text with *, ? or [; see search()), or
+                several.
+
+        Returns:
+            How many photos were taken out; 0 when nothing matched.
+
+        Raises:
+            AlbumLockedError: another process or thread is writing.
+        """
+        self._for_writing("remove photos")
+        with self._writer_lock():
+            count = remove_photos(self._catalogue, photos)
+            self._save(None)
+        return count
+
+    # --- searching ------------------------------------------------------------------------------------------
+
+    def search(
+        self,
+        query: Any,
+        k: int = 10,
+        *,
+        glob: str | None = None,
+        after: str | date | None = None,
+        before: str | date | None = None,
+    ) -> Any:
+        """The photos most similar to a query, the nearest first.
+
+        Args:
+            query: a path, the bytes of an image file, a PIL image, an (H, W, 3) uint8 RGB array, or a (dim,)
+                vector; for several, a list of these or a (Q, dim) array. For an unchanged photo of the album
+                the stored vector is used, and no model is needed.
+            k: at most so many photos, 1 to 10,000. Copies of one content count each.
+            glob: only photos whose path matches. `*` stands for any characters, "/" too, `?` for one, `[a-z]`
+                and `[!a-z]` for one of a set; a glob that does not begin with "/" or "*" matches at any
+                depth.
+            after, before: only photos captured at or after / before this local time: a date, a datetime, or
+                ISO 8601 text. Photos without a capture time pass neither.
+
+        Returns:
+            list[PhotoHit], at most k, fewer where fewer photos pass; for several queries a list of such
+            lists.
+
+        Raises:
+            ValueError: k out of range; a vector of the wrong dim, zero or not finite; an image that can't be
+                decoded.
+            FileNotFoundError: the query's file does not exist.
+        """
+        if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= _MAX_K:
+            raise ValueError(f"k must be a whole number from 1 to {_MAX_K}, got {k!r}")
+        wanted = photo_filter(glob, after, before)
+        several = is_list_of_queries(query)
+        queries: Sequence[object] = list(query) if several else [query]
+        if not queries:
+            return []
+        with self._catalogue.reading() as snapshot:
+            vectors = query_vectors(queries, snapshot, self._catalogue.identity.dim, self._extractor)
+        hits = self._nearest(vectors, int(k), wanted)
+        return hits if several else hits[0]
+
+    def _nearest(self, vectors: npt.NDArray[np.float32], k: int, wanted: PhotoFilter) -> list[list[PhotoHit]]:
+        for attempt in range(_TRIES + 1):
+            with (
+                self._catalogue.reading() as snapshot,
+                self._index.at(snapshot, insist=attempt == _TRIES) as index,
+            ):
+                if index is None:
+                    continue
+                allow = snapshot.content_ids(wanted) if wanted else None
+                if len(index) == 0 or (allow is not None and len(allow) == 0):
+                    return [[] for _ in vectors]
+                found = index.search(vectors, k, allow=allow)
+                rows = snapshot.rows(np.unique(found.ids[found.ids >= 0]).tolist(), wanted)
+                return [self._hits(*one, rows, k) for one in zip(found.ids, found.distances, strict=True)]
+        raise AssertionError("a search that insisted was not served")
+
+    def _hits(
+        self,
+        ids: npt.NDArray[np.int64],
+        distances: npt.NDArray[np.float32],
+        rows: dict[int, list[PhotoRow]],
+        k: int,
+    ) -> list[PhotoHit]:
+        """Contents to photos: each content's photos by path, in the order of distance, at most k."""
+        pairs = [
+            (float(distance), row)
+            for number, distance in zip(ids.tolist(), distances, strict=True)
+            for row in rows.get(number, ())
+        ]
+        pairs.sort(key=lambda pair: (pair[0], pair[1].path))
+        return [
+            PhotoHit(
+                Path(row.path), distance, self._score(distance), row.width, row.height, row.captured_at, rank
+            )
+            for rank, (distance, row) in enumerate(pairs[:k], start=1)
+        ]
+
+    def _score(self, distance: float) -> float:
+        """Cosine similarity of two unit vectors from their distance."""
+        metric = self._catalogue.identity.metric
+        score = {"cosine": 1 - distance, "ip": -distance, "l2": 1 - distance / 2}[metric]
+        return min(1.0, max(-1.0, score))
+
+    def refresh(self) -> None:
+        """Take in now what others have committed since the last search; searches do so by themselves."""
+        with self._catalogue.reading() as snapshot:
+            self._index.follow(snapshot)
+
+    # --- looking after it -----------------------------------------------------------------------------------
+
+    def info(self) -> AlbumInfo:
+        """What the album is and holds."""
+        identity = self._catalogue.identity
+        with self._catalogue.reading() as snapshot:
+            contents = snapshot.content_count()
+            sizes = {each.name: each.stat().st_size for each in self.path.iterdir() if each.is_file()}
+            return AlbumInfo(
+                path=self.path,
+                photos=snapshot.photo_count(),
+                contents=contents,
+                folders=[Path(root.path) for root in snapshot.roots()],
+                failed=snapshot.failed(),
+                extractor=identity.extractor,
+                model_id=identity.model_id,
+                dim=identity.dim,
+                metric=identity.metric,
+                index_kind=self._index.kind(contents),
+                bytes_on_disk=sum(sizes.values()),
+                catalogue_bytes=sum(
+                    size for name, size in sizes.items() if name.startswith(creation.CATALOGUE)
+                ),
+                index_bytes=sizes.get(creation.INDEX, 0),
+                created_at=datetime.fromisoformat(identity.created_at),
+                generation=snapshot.generation(),
+                schema_version=SCHEMA_VERSION,
+            )
+
+    def verify_integrity(self) -> list[Problem]:
+        """Check everything: SQLite's own check, each vector's length, norm and identity, the index file's
+        checksums and its agreement with the catalogue, and each photo's file. Reads everything but the
+        photos; run it while nobody writes.
+
+        Returns:
+            The problems, empty when all is well. Nothing is changed.
+        """
+        return verify(self._catalogue, self._index.path)
+
+    def _for_writing(self, action: str) -> None:
+        if self.read_only:
+            raise UnsupportedOperation(f"can't {action}: {self.path} was opened with read_only=True")
+
+    def _writer_lock(self, patience_s: float = 1.0) -> WriterLock:
+        return WriterLock(self.path / creation.LOCK, patience_s=patience_s)
+
+    def _intake(self, retry_failed: bool, progress: Progress | None) -> Intake:
+        return Intake(self._catalogue, self._extractor, self.refresh, retry_failed, progress)
+
+    def _save(self, progress: Progress | None) -> None:
+        """Bring the search index up to date, in memory and on disk."""
+        report: Callable[[int, int], None] | None = None
+        if progress is not None:
+            tell = progress
+
+            def report(done: int, total: int) -> None:
+                tell(AddProgress("index", done, total, 0, None))
+
+        with self._catalogue.reading() as snapshot:
+            self._index.follow(snapshot, report)
+        try:
+            self._index.save()
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"the photos are recorded, but the search index could not be saved "
+                f"({error.strerror or error}); nothing is lost: it is made again from the catalogue when the "
+                f"album is next opened",
+                str(self._index.path),
+            ) from error
+
+    def _repair(self) -> None:
+        """On opening: take the index from its file, put right what is not as in the catalogue, and save that.
+        Whoever holds the lock now will save anyway, and on a full disk the index in memory does.
+        """
+        self.refresh()
+        with suppress(AlbumLockedError, OSError), self._writer_lock(patience_s=0):
+            self._index.save()

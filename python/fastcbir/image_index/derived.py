@@ -1,0 +1,156 @@
+"""The search index of an album: index.fcx, derived from the catalogue and never the truth.
+
+It holds one vector for each content that a photo has, under the content's id. An id stands for one vector for
+ever (see schema.py), so comparing the two sets of ids says exactly what the index lacks and what it has too
+much, however
+it came about: a crash between a commit and a save, an old copy put back, the index of another album. Whatever
+can't be used is made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from fastcbir.errors import FormatError
+from fastcbir.image_index.gate import Gate
+from fastcbir.image_index.schema import Identity
+from fastcbir.image_index.snapshot import Snapshot
+from fastcbir.index import Index, load
+from fastcbir.types import Flat, Hnsw
+
+__all__ = ["FLAT_AGAIN_BELOW", "HNSW_FROM", "DerivedIndex", "load_index"]
+
+HNSW_FROM = 20_000
+"""Contents from which an album is searched through a graph. Below, comparing with every vector is exact and
+takes some milliseconds (20,000 x 1280 x 4 bytes = 100 MB, read once), which is less than extracting the
+query's vector takes.
+"""
+FLAT_AGAIN_BELOW = 10_000
+"""Contents below which a graph is given up; half, so that an album near the limit does not change to and
+fro.
+"""
+
+_CHUNK = 4096  # vectors taken from the catalogue at once
+
+
+def load_index(path: Path, identity: Identity) -> Index | None:
+    """The index file, checked; None when it is missing, damaged, of a later version, or not of this kind of
+    album.
+    """
+    try:
+        index = load(path)
+    except (OSError, FormatError):
+        return None
+    if (index.dim, index.metric, index.dtype) != (identity.dim, identity.metric, "float32"):
+        return None
+    return index
+
+
+class DerivedIndex:
+    """The index in memory, kept in step with the catalogue. Safe to use from many threads.
+
+    Args:
+        path: index.fcx; read at the first use.
+        identity: of the album.
+    """
+
+    def __init__(self, path: Path, identity: Identity) -> None:
+        self.path = path
+        self._identity = identity
+        self._gate = Gate()
+        self._index: Index | None = None
+        self._generation = -1
+        self._saved = False  # whether the file is what is in memory
+
+    @contextmanager
+    def at(self, snapshot: Snapshot, *, insist: bool = False) -> Iterator[Index | None]:
+        """The index as of this snapshot; None when another thread has brought it further: take a new
+        snapshot.
+
+        Args:
+            insist: take it to this snapshot whatever its age, keeping all others out meanwhile.
+        """
+        generation = snapshot.generation()
+        if insist:
+            with self._gate.exclusive():
+                self._follow(snapshot, generation, None)
+                yield self._index
+            return
+        if self._generation < generation:
+            self.follow(snapshot)
+        with self._gate.shared():
+            yield self._index if self._generation == generation else None
+
+    def follow(self, snapshot: Snapshot, progress: Callable[[int, int], None] | None = None) -> None:
+        """Bring the index to this snapshot, unless it is there or further.
+
+        Args:
+            progress: called with vectors taken in, and how many there are to take in.
+        """
+        generation = snapshot.generation()
+        with self._gate.exclusive():
+            if self._generation < generation:
+                self._follow(snapshot, generation, progress)
+
+    def kind(self, contents: int) -> str:
+        """ "flat" or "hnsw": of the index in memory, else what one of that many contents would be."""
+        with self._gate.shared():
+            method = self._method(contents) if self._index is None else self._index.method
+        return "hnsw" if isinstance(method, Hnsw) else "flat"
+
+    def save(self) -> None:
+        """Write index.fcx, atomically, if it is not what is in memory. The caller holds the writer's lock.
+
+        Raises:
+            OSError: it could not be written; the old file is still there, and the album as good as before.
+        """
+        for left_over in self.path.parent.glob(f"{self.path.name}.tmp-*"):  # of a save that was killed
+            with suppress(OSError):
+                left_over.unlink()
+        with self._gate.shared():
+            if self._index is not None and not (self._saved and self.path.exists()):
+                self._index.save(self.path)
+                self._saved = True
+
+    def _follow(
+        self, snapshot: Snapshot, generation: int, progress: Callable[[int, int], None] | None
+    ) -> None:
+        wanted = snapshot.content_ids()
+        if self._index is None:
+            self._index = load_index(self.path, self._identity)
+            self._saved = self._index is not None
+        method = self._method(len(wanted))
+        if self._index is None or type(self._index.method) is not type(method):
+            self._renew(method)
+        assert self._index is not None
+        excess = np.setdiff1d(self._index.ids, wanted)
+        if 2 * len(excess) > len(self._index):  # another album's, or hardly anything left of it
+            self._renew(method)
+        elif len(excess):
+            self._index.remove(excess)
+            self._saved = False
+            if 4 * int(self._index.info()["removed"]) > len(self._index) + 256:
+                self._index.compact()
+        lacking = np.setdiff1d(wanted, self._index.ids)
+        for start in range(0, len(lacking), _CHUNK):
+            ids, vectors = snapshot.vectors(lacking[start : start + _CHUNK])
+            if len(ids):
+                self._index.add(vectors, ids)
+                self._saved = False
+            if progress is not None:
+                progress(min(start + _CHUNK, len(lacking)), len(lacking))
+        self._generation = (
+            generation  # last: after an interruption the same comparison goes on from what is there
+        )
+
+    def _renew(self, method: Flat | Hnsw) -> None:
+        self._index = Index(self._identity.dim, method, metric=self._identity.metric)  # type: ignore[arg-type]
+        self._saved = False
+
+    def _method(self, count: int) -> Flat | Hnsw:
+        graph_before = self._index is not None and isinstance(self._index.method, Hnsw)
+        return Hnsw() if count >= (FLAT_AGAIN_BELOW if graph_before else HNSW_FROM) else Flat()
