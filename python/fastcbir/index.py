@@ -262,8 +262,9 @@ class Index:
         return self._core.size()
 
     def __contains__(self, id: object) -> bool:
-        return isinstance(id, (int, np.integer)) and -(2**63) <= int(id) < 2**63 and
-        self._core.contains(int(id))
+        if not isinstance(id, (int, np.integer)):
+            return False
+        return -(2**63) <= int(id) < 2**63 and self._core.contains(int(id))
 
     def __repr__(self) -> str:
         return (
