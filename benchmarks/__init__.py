@@ -1,0 +1,1 @@
+"""Benchmarks of fastcbir beside its peers: recall against speed. Start: `pytest benchmarks/ --smoke`."""

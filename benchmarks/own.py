@@ -1,0 +1,74 @@
+"""fastcbir's own methods, through the public API alone. A new method is one more entry in ALGORITHMS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from benchmarks.protocol import Algorithm, effort
+
+
+class Fastcbir:
+    """method: the name of a method dataclass of fastcbir; its parameters follow.
+
+    Query parameters are passed to Index.search as they are.
+    """
+
+    def __init__(self, method: str, dtype: str = "float32", **parameters: Any) -> None:
+        import fastcbir
+
+        self._library, self._dtype = fastcbir, dtype
+        self._method = getattr(fastcbir, method)(**parameters)
+        self._how: dict[str, Any] = {}
+
+    def build(self, base: NDArray[Any], metric: str, threads: int) -> None:
+        dim = base.shape[1]
+        self._index = self._library.Index(dim, self._method, metric=metric, dtype=self._dtype)
+        self._index.add(base, threads=threads)
+
+    def set_query_params(self, **params: Any) -> None:
+        self._how = params
+
+    def query(self, query: NDArray[Any], k: int) -> Any:
+        return self._index.search(query, k, threads=1, **self._how).ids
+
+    def batch_query(self, queries: NDArray[Any], k: int) -> Any:
+        return self._index.search(queries, k, threads=1, **self._how).ids
+
+    def index_bytes(self) -> int:
+        return int(self._index.memory_bytes)
+
+
+def entry(name: str, method: str, build: Mapping[str, Any], **more: Any) -> Algorithm:
+    """An algorithm of this library: name after "fastcbir-", the method's class name, its parameters."""
+    return Algorithm(
+        f"fastcbir-{name}",
+        "benchmarks.own:Fastcbir",
+        "fastcbir",
+        "fastcbir",
+        build={"method": method, **build},
+        own=True,
+        **more,
+    )
+
+
+_M16 = {"m": 16, "ef_construction": 200}
+ALGORITHMS = [
+    entry("flat", "Flat", {}, note="exact"),
+    entry("hnsw", "Hnsw", _M16, queries=effort(), effort="ef", note="m=16, ef_construction=200 as hnswlib"),
+    entry(
+        "hnsw-f16", "Hnsw", {**_M16, "dtype": "float16"}, queries=effort(), effort="ef", note="half precision"
+    ),
+    entry(
+        "hnsw-u8",
+        "Hnsw",
+        {**_M16, "dtype": "uint8"},
+        queries=effort(),
+        effort="ef",
+        metrics=("l2",),
+        dtypes=("uint8",),
+        note="bytes as they are stored",
+    ),
+]

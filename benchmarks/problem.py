@@ -1,0 +1,125 @@
+"""A dataset made ready to measure: vectors and queries as files the workers read, and the true neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.protocol import METRICS
+from benchmarks.store import slug_of
+
+__all__ = ["Problem", "exact_distances", "load_problem", "smoke_problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """base (N, dim), queries (Q, dim), true neighbours (Q, >= k). Under cosine both have unit length."""
+
+    name: str
+    metric: str
+    base: NDArray[Any]
+    queries: NDArray[Any]
+    neighbors: NDArray[np.int64]
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file name."""
+        return slug_of(self.name)
+
+    def describe(self) -> dict[str, Any]:
+        """What a result file says of the dataset."""
+        return {
+            "name": self.name,
+            "metric": self.metric,
+            "base": len(self.base),
+            "queries": len(self.queries),
+            "dim": int(self.base.shape[1]),
+            "dtype": str(self.base.dtype),
+        }
+
+    @contextmanager
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Paths of two .npy files, base and queries, for as long as the context lasts."""
+        with TemporaryDirectory(prefix="fastcbir-bench-") as folder:
+            paths = Path(folder) / "base.npy", Path(folder) / "queries.npy"
+            for path, array in zip(paths, (self.base, self.queries), strict=True):
+                np.save(path, array)
+            yield str(paths[0]), str(paths[1])
+
+
+def exact_distances(problem: Problem, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Distance of each query to the base vectors named in its row of ids (Q', k); inf where the id is -1.
+
+    The same arithmetic for found and for true neighbours, so that equal vectors tie exactly.
+    """
+    out = np.empty(ids.shape, np.float32)
+    for i, row in enumerate(ids):
+        known = row >= 0
+        vectors = problem.base[row[known]].astype(np.float32)
+        query = problem.queries[i].astype(np.float32)
+        out[i] = np.inf
+        if problem.metric == "l2":
+            out[i, known] = np.square(vectors - query).sum(axis=1)
+        else:
+            out[i, known] = (1.0 if problem.metric == "cosine" else 0.0) - (vectors * query).sum(axis=1)
+    return out
+
+
+def _unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    floats = np.asarray(vectors, np.float32)
+    return np.asarray(floats / np.maximum(np.linalg.norm(floats, axis=1, keepdims=True), 1e-30), np.float32)
+
+
+def load_problem(name: str, k: int, max_queries: int | None = None) -> Problem:
+    """The dataset `name` (of the catalogue, or a path) with true neighbours for k.
+
+    Raises:
+        ValueError: its metric can't be benchmarked here, or it has fewer true neighbours than k.
+    """
+    from fastcbir.datasets import load_dataset
+
+    dataset = load_dataset(name)
+    metric = dataset.index_metric
+    if metric not in METRICS:
+        raise ValueError(f"dataset {name} has metric {metric!r}; the harness measures {', '.join(METRICS)}")
+    count = len(dataset.queries) if max_queries is None else min(max_queries, len(dataset.queries))
+    base, queries = np.asarray(dataset.base), np.asarray(dataset.queries)[:count]
+    if metric == "cosine":
+        base, queries = _unit(base), _unit(queries)
+    problem = Problem(str(dataset.name), metric, base, queries, np.empty((0, 0), np.int64))
+    neighbors = dataset.neighbors
+    truth = _true_neighbors(problem, k) if neighbors is None else np.asarray(neighbors)[:count]
+    if truth.shape[1] < min(k, len(base)):
+        raise ValueError(
+            f"dataset {name} has {truth.shape[1]} true neighbours a query, k is {k}; use a smaller --k"
+        )
+    return Problem(problem.name, metric, base, queries, truth.astype(np.int64))
+
+
+def _true_neighbors(problem: Problem, k: int) -> NDArray[np.int64]:
+    import fastcbir
+
+    index = fastcbir.Index(
+        problem.base.shape[1], fastcbir.Flat(), metric=problem.metric, dtype=str(problem.base.dtype)
+    )
+    index.add(problem.base)
+    return np.asarray(index.search(problem.queries, k).ids, np.int64)
+
+
+def smoke_problem(size: int = 3000, dim: int = 32, queries: int = 100, k: int = 100) -> Problem:
+    """A small clustered set made on the spot, its truth by NumPy: exercises the harness, measures nothing."""
+    rng = np.random.default_rng(7)
+    centres = rng.normal(size=(30, dim)).astype(np.float32)
+    points = centres[rng.integers(30, size=size + queries)] + 0.5 * rng.normal(size=(size + queries, dim))
+    base, asked = points[:size].astype(np.float32), points[size:].astype(np.float32)
+    squared = (asked**2).sum(1)[:, None] - 2.0 * asked @ base.T + (base**2).sum(1)[None, :]
+    return Problem(
+        "smoke", "l2", base, asked, np.argsort(squared, axis=1, kind="stable")[:, :k].astype(np.int64)
+    )
