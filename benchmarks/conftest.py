@@ -15,7 +15,7 @@ from benchmarks.runner import Settings
 from benchmarks.store import load_run
 from benchmarks.summary import HEADINGS, cells, tables
 
-OFFLINE_DATASETS = ("offline-sift", "offline-cnn")
+OFFLINE_DATASETS = ("sift-photos", "cnn-tiles-96")
 SMOKE_DATASET = "smoke"
 RUNS = Path(__file__).parent / "runs"
 FINISHED = pytest.StashKey[Path]()

@@ -113,13 +113,20 @@ def _true_neighbors(problem: Problem, k: int) -> NDArray[np.int64]:
     return np.asarray(index.search(problem.queries, k).ids, np.int64)
 
 
-def smoke_problem(size: int = 3000, dim: int = 32, queries: int = 100, k: int = 100) -> Problem:
-    """A small clustered set made on the spot, its truth by NumPy: exercises the harness, measures nothing."""
+def smoke_problem(
+    size: int = 3000, dim: int = 32, queries: int = 100, k: int = 100, as_bytes: bool = False
+) -> Problem:
+    """A small clustered set made on the spot, its truth by NumPy: exercises the harness, measures nothing.
+
+    With as_bytes=True base and queries are uint8, so that algorithms for bytes take part too.
+    """
     rng = np.random.default_rng(7)
     centres = rng.normal(size=(30, dim)).astype(np.float32)
     points = centres[rng.integers(30, size=size + queries)] + 0.5 * rng.normal(size=(size + queries, dim))
+    if as_bytes:
+        points = np.clip(np.rint(127 + 30 * points), 0, 255)
     base, asked = points[:size].astype(np.float32), points[size:].astype(np.float32)
     squared = (asked**2).sum(1)[:, None] - 2.0 * asked @ base.T + (base**2).sum(1)[None, :]
-    return Problem(
-        "smoke", "l2", base, asked, np.argsort(squared, axis=1, kind="stable")[:, :k].astype(np.int64)
-    )
+    neighbors = np.argsort(squared, axis=1, kind="stable")[:, :k].astype(np.int64)
+    dtype = np.uint8 if as_bytes else np.float32
+    return Problem("smoke", "l2", base.astype(dtype), asked.astype(dtype), neighbors)

@@ -25,7 +25,7 @@ def test_sweep(
 ) -> None:
     """Every algorithm that can run here is built and measured; nothing is asserted about speed."""
     if dataset_name == SMOKE_DATASET:
-        problem = smoke_problem()
+        problem = smoke_problem(as_bytes=True)
     else:
         problem = load_problem(dataset_name, max(settings.ks), pytestconfig.getoption("--queries"))
     sweep = Sweep(problem, algorithms, settings, run_folder.path, say)
