@@ -53,6 +53,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add("--rounds", type=int, default=3, help="repetitions of every setting (default: 3)")
     add("--queries", type=int, metavar="N", help="use the first N queries only")
+    add("--n", type=int, metavar="N", help="index the first N vectors only")
+    add("--metric", help="l2, ip, cosine or hamming, for files that don't say theirs")
     add(
         "--smoke",
         action="store_true",
@@ -94,6 +96,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     config.hook.pytest_deselected(items=[item for item in items if unwanted(item)])
     items[:] = [item for item in items if not unwanted(item)]
+    if any(here in item.path.parents for item in items):
+        _algorithms(config)  # a name that means nothing is said at once
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +116,7 @@ def settings(pytestconfig: pytest.Config) -> Settings:
     return Settings(
         ks=tuple(get("--k") or (10,)),
         threads=tuple(get("--threads") or (1,)),
-        rounds=get("--rounds"),
+        rounds=min(get("--rounds"), 2) if smoke else get("--rounds"),
         budget=None if budget is None else budget / datasets,
         pass_seconds=0.05 if smoke else 1.0,
         warm_up=20 if smoke else 100,

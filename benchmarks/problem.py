@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.protocol import METRICS
 from benchmarks.store import slug_of
 
 __all__ = ["Problem", "exact_distances", "load_problem", "smoke_problem"]
@@ -77,40 +76,39 @@ def _unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(floats / np.maximum(np.linalg.norm(floats, axis=1, keepdims=True), 1e-30), np.float32)
 
 
-def load_problem(name: str, k: int, max_queries: int | None = None) -> Problem:
+def load_problem(
+    name: str, k: int, *, max_queries: int | None = None, n: int | None = None, metric: str | None = None
+) -> Problem:
     """The dataset `name` (of the catalogue, or a path) with true neighbours for k.
 
-    Raises:
-        ValueError: its metric can't be benchmarked here, or it has fewer true neighbours than k.
-    """
-    from fastcbir.datasets import load_dataset
+    Args:
+        name: what fastcbir.datasets.load_dataset takes.
+        k: neighbours that must be known; they are computed where the dataset has none.
+        max_queries: only the first queries.
+        n: only the first base vectors.
+        metric: for files that don't say theirs.
 
-    dataset = load_dataset(name)
-    metric = dataset.index_metric
-    if metric not in METRICS:
-        raise ValueError(f"dataset {name} has metric {metric!r}; the harness measures {', '.join(METRICS)}")
+    Raises:
+        ValueError: the dataset has fewer true neighbours than k.
+    """
+    from fastcbir.datasets import exact_neighbors, load_dataset
+
+    dataset = load_dataset(name, n=n, metric=metric)
+    kind = dataset.index_metric
     count = len(dataset.queries) if max_queries is None else min(max_queries, len(dataset.queries))
     base, queries = np.asarray(dataset.base), np.asarray(dataset.queries)[:count]
-    if metric == "cosine":
+    if kind == "cosine":
         base, queries = _unit(base), _unit(queries)
-    problem = Problem(str(dataset.name), metric, base, queries, np.empty((0, 0), np.int64))
-    neighbors = dataset.neighbors
-    truth = _true_neighbors(problem, k) if neighbors is None else np.asarray(neighbors)[:count]
+    if dataset.neighbors is None:
+        truth, _ = exact_neighbors(base, queries, min(k, len(base)), kind)
+    else:
+        truth = np.asarray(dataset.neighbors)[:count]
     if truth.shape[1] < min(k, len(base)):
         raise ValueError(
             f"dataset {name} has {truth.shape[1]} true neighbours a query, k is {k}; use a smaller --k"
         )
-    return Problem(problem.name, metric, base, queries, truth.astype(np.int64))
-
-
-def _true_neighbors(problem: Problem, k: int) -> NDArray[np.int64]:
-    import fastcbir
-
-    index = fastcbir.Index(
-        problem.base.shape[1], fastcbir.Flat(), metric=problem.metric, dtype=str(problem.base.dtype)
-    )
-    index.add(problem.base)
-    return np.asarray(index.search(problem.queries, k).ids, np.int64)
+    label = dataset.name if n is None else f"{dataset.name}, first {n}"
+    return Problem(label, kind, base, queries, truth.astype(np.int64))
 
 
 def smoke_problem(

@@ -27,7 +27,10 @@ def test_sweep(
     if dataset_name == SMOKE_DATASET:
         problem = smoke_problem(as_bytes=True)
     else:
-        problem = load_problem(dataset_name, max(settings.ks), pytestconfig.getoption("--queries"))
+        get = pytestconfig.getoption
+        problem = load_problem(
+            dataset_name, max(settings.ks), max_queries=get("--queries"), n=get("--n"), metric=get("--metric")
+        )
     sweep = Sweep(problem, algorithms, settings, run_folder.path, say)
     results = sweep.run()
     run_folder.add(sweep)

@@ -28,11 +28,11 @@ def _loaded(path: str, as_stored: bool) -> NDArray[Any]:
     return np.ascontiguousarray(array if as_stored else array.astype(np.float32, copy=False))
 
 
-def _padded(found: Any, k: int) -> NDArray[np.int64]:
-    """Up to k ids as exactly k, -1 where the algorithm found fewer."""
+def _padded(found: Any, k: int, size: int) -> NDArray[np.int64]:
+    """Up to k ids as exactly k; -1 where the algorithm found fewer, whatever it marks them with."""
     ids = np.full(k, -1, np.int64)
     row = np.asarray(found).reshape(-1)[:k].astype(np.int64)
-    ids[: len(row)] = row
+    ids[: len(row)] = np.where((row >= 0) & (row < size), row, -1)
     return ids
 
 
@@ -43,6 +43,7 @@ class Session:
         self.algorithm = algorithm
         self.adapter: Adapter | None = None
         self.queries: NDArray[Any] = np.empty((0, 0), np.float32)
+        self.size = 0
 
     def build(self, base: str, queries: str, metric: str, cores: list[int]) -> dict[str, Any]:
         """Build the index of the .npy file `base` on these cores; seconds and bytes of memory."""
@@ -53,7 +54,7 @@ class Session:
         process.settle()
         before = process.resident_bytes()
         vectors = _loaded(base, as_stored)
-        vector_bytes = vectors.nbytes
+        self.size, vector_bytes = len(vectors), vectors.nbytes
         process.reset_peak()
         start = time.perf_counter()
         adapter.build(vectors, metric, len(cores))
@@ -118,7 +119,7 @@ class Session:
             start = clock()
             found[i] = query(row, k)
             times[i] = clock() - start
-        ids = np.stack([_padded(row, k) for row in found])
+        ids = np.stack([_padded(row, k, self.size) for row in found])
         return {"ids": ids, "times_ns": np.array(times, np.int64), "total_ns": sum(times)}
 
     def _at_once(self, count: int, k: int) -> dict[str, Any]:
@@ -127,7 +128,11 @@ class Session:
         start = time.perf_counter_ns()
         found = self.adapter.batch_query(queries, k)
         total = time.perf_counter_ns() - start
-        return {"ids": np.stack([_padded(row, k) for row in found]), "times_ns": None, "total_ns": total}
+        return {
+            "ids": np.stack([_padded(row, k, self.size) for row in found]),
+            "times_ns": None,
+            "total_ns": total,
+        }
 
 
 def serve(connection: Connection) -> None:
