@@ -1,6 +1,6 @@
 """Real photographs that come inside common Python packages: something to search where nothing was downloaded.
 
-They are found by the packages' folders, without importing the packages. Imports the standard library only.
+They are found by the packages' folders, without importing the packages. Standard library only.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["PackagePhoto", "package_photos"]
+from fastcbir.errors import MissingExtraError
+
+__all__ = ["PackagePhoto", "base_and_query_photos", "package_photos"]
 
 
 class PackagePhoto(NamedTuple):
@@ -94,3 +96,26 @@ def package_photos() -> list[PackagePhoto]:
                     name = path.stem
                     photos.append(PackagePhoto(name, path, f"{package}: {maker}", licence, scene or name))
     return photos
+
+
+def base_and_query_photos(purpose: str) -> tuple[list[PackagePhoto], list[PackagePhoto]]:
+    """The photographs of every fifth scene to ask with, and all others to be searched.
+
+    Args:
+        purpose: what needs them, for the message.
+
+    Raises:
+        MissingExtraError: there are too few, as the packages that carry them are not installed.
+    """
+    photos = package_photos()
+    scenes = list(dict.fromkeys(photo.scene for photo in photos))
+    if len(scenes) < 5:
+        raise MissingExtraError(
+            f"{purpose} is made from photographs inside scikit-image, which is not installed; "
+            'run: pip install "fastcbir[bench]"'
+        )
+    asking = set(scenes[2::5])
+    return (
+        [photo for photo in photos if photo.scene not in asking],
+        [photo for photo in photos if photo.scene in asking],
+    )
