@@ -136,6 +136,8 @@ def _read(source: str | os.PathLike[str] | BinaryIO) -> bytes:
             data = source.read(MAX_FILE_BYTES + 1)
         else:
             path = Path(source)
+            if "\0" in str(path):
+                raise DecodeError("the path holds a zero byte")
             check_regular(path.stat())
             with path.open("rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
 import numpy as np
@@ -60,7 +59,8 @@ class Extractor:
 
         Args:
             images: PIL images, (H, W, 3) uint8 RGB arrays, paths, or bytes of image files, also mixed. EXIF
-                orientation is obeyed in all but arrays.
+                orientation is obeyed in all but arrays. A path or bytes give exactly what stream() gives; the
+                same photo as an open image gives nearly that, for files are decoded near the wanted size.
 
         Returns:
             (N, dim) float32, each row of length 1.
@@ -116,6 +116,10 @@ class Extractor:
         """
         from fastcbir.extract.pipeline import stream
 
+        if isinstance(paths, str | bytes | os.PathLike):
+            raise ValueError(
+                f"paths must be an iterable of paths, got one {type(paths).__name__}; put it in a list"
+            )
         for name, value in (("workers", workers), ("batch", batch)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, or None for the default, got {value}")
@@ -145,13 +149,17 @@ class Extractor:
             try:
                 decoded = decode(image, self.card.preprocessing.size)
             except DecodeError as error:
-                place = "" if isinstance(image, bytes) else f" ({Path(image)!s:.200})"
+                place = "" if isinstance(image, bytes) else f" ({_shown(image)})"
                 raise DecodeError(f"image {number}{place}: {error}") from error
             return self._preparer(decoded.image, decoded.width, decoded.height)
         else:
             raise ValueError(
                 f"image {number}: expected a PIL image, an (H, W, 3) uint8 array, a path or bytes, "
                 f"got {type(image).__name__}"
+            )
+        if not all(picture.size):
+            raise ValueError(
+                f"image {number}: expected an image with pixels, got {picture.width} x {picture.height}"
             )
         return self._preparer(picture, *picture.size)
 
@@ -168,6 +176,11 @@ class Extractor:
         # A vector of zeros has no direction, and cosine can't take it: it becomes the diagonal.
         vectors = np.where(norms > 0, vectors, 1.0)
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def _shown(path: str | os.PathLike[str]) -> str:
+    """A path that can be printed, whatever bytes its name is made of."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def load_extractor(

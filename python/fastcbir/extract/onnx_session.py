@@ -117,6 +117,8 @@ def _resolve(provider: str, available: Sequence[str]) -> tuple[str, ...]:
     if wanted is None:
         if provider in available:
             return (provider,)
+        if provider.endswith("ExecutionProvider"):
+            raise _missing(provider, [provider], available)
         short = ", ".join(PROVIDERS)
         raise ModelError(
             f"unknown provider {provider!r}; expected {short}, or one that this ONNX Runtime "
@@ -124,8 +126,13 @@ def _resolve(provider: str, available: Sequence[str]) -> tuple[str, ...]:
         )
     missing = [name for name in wanted if name not in available]
     if missing:
-        raise ModelError(
-            f"provider {provider!r} needs {' and '.join(missing)}, which this ONNX Runtime lacks (it has "
-            f'{", ".join(available)}); run: pip uninstall onnxruntime && pip install "fastcbir[gpu]"'
-        )
+        raise _missing(provider, missing, available)
     return wanted
+
+
+def _missing(provider: str, missing: Sequence[str], available: Sequence[str]) -> ModelError:
+    return ModelError(
+        f"provider {provider!r} needs {' and '.join(missing)}, which this ONNX Runtime lacks (it has "
+        f"{', '.join(available)}); for an NVIDIA GPU run: pip uninstall onnxruntime && "
+        'pip install "fastcbir[gpu]"'
+    )

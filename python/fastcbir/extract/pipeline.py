@@ -47,7 +47,7 @@ class _Prepared:
     def photo(self, vector: Vectors) -> Photo:
         return Photo(
             self.path,
-            vector,
+            vector.copy(),  # a view would keep the whole batch alive
             self.width,
             self.height,
             self.captured_at,
@@ -69,6 +69,8 @@ def _read(path: Path) -> tuple[bytes, os.stat_result]:
         OSError: it can't be opened or read.
     """
     for _ in range(2):
+        if "\0" in str(path):
+            raise DecodeError("the path holds a zero byte")
         before = path.stat()
         check_regular(before)
         with path.open("rb") as file:

@@ -16,30 +16,30 @@ __all__ = ["Preparer"]
 
 
 class Preparer:
-    """Resizes and normalises; one for all threads."""
+    """Resizes and normalises by one rule; one for all threads."""
 
     def __init__(self, rule: Preprocessing) -> None:
         from PIL import Image
 
         self.rule = rule
         self._filter = Image.Resampling[rule.resample.upper()]
-        # Every channel value has just 256 results, so they are looked up.
-        values = np.arange(256, dtype=np.float64) / 255.0
-        columns = [(values - mean) / std for mean, std in zip(rule.mean, rule.std, strict=True)]
-        self._table = np.asarray(columns, np.float32)
+        # (x / 255 - mean) / std as one multiplication and one addition per value
+        mean, std = np.asarray(rule.mean), np.asarray(rule.std)
+        self._scale = (1 / (255 * std)).astype(np.float32)[:, None, None]
+        self._shift = (-mean / std).astype(np.float32)[:, None, None]
 
     def __call__(self, image: Image.Image, width: int, height: int) -> npt.NDArray[np.float32]:
         """An RGB image -> (3, H, W) float32, contiguous.
 
-        width and height are those of the whole photo: a reduced one has a slightly other ratio, and the
-        shape must not depend on how it was decoded.
+        width and height are those of the whole photo: a reduced one has a slightly other ratio, and the shape
+        must not depend on how it was decoded.
         """
         sides = self.rule.sides(width, height)
         if image.size != sides:
             # reducing_gap: a large image is first shrunk by whole factors, which is much faster and as good.
             image = image.resize(sides, self._filter, reducing_gap=3.0)
-        pixels = np.asarray(image, np.uint8)
-        out = np.empty((3, sides[1], sides[0]), np.float32)
-        for channel in range(3):
-            np.take(self._table[channel], pixels[:, :, channel], out=out[channel], mode="clip")
+        pixels = np.asarray(image, np.uint8).transpose(2, 0, 1)
+        out = np.empty(pixels.shape, np.float32)
+        np.multiply(pixels, self._scale, out=out)
+        out += self._shift
         return out

@@ -121,9 +121,12 @@ def _unit(part: Array) -> Array:
 
 
 def _extract(batch: Array) -> Array:
-    """(N, 3, H, W) float32 in 0..1 -> (N, dim); each of the three parts counts alike."""
+    """(N, 3, H, W) float32 in 0..1 -> (N, dim).
+
+    The moments count half: they say least of the three, and the most about where the camera stood.
+    """
     lab = _lab(batch)
-    parts = [_unit(_moments(lab)), _unit(_edges(lab[:, 0])), _unit(_colors(lab))]
+    parts = [0.5 * _unit(_moments(lab)), _unit(_edges(lab[:, 0])), _unit(_colors(lab))]
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
