@@ -1,6 +1,4 @@
-"""What the album's tests share: small real photos, and an extractor that is fast and counts what it is asked
-to do.
-"""
+"""What the album's tests share: small real photos, and a fast extractor that counts what it has to do."""
 
 from __future__ import annotations
 
@@ -98,9 +96,7 @@ def picture(seed: int, width: int = 24, height: int = 16) -> Image.Image:
 def photo_bytes(
     seed: int, *, captured_at: datetime | None = None, width: int = 24, height: int = 16
 ) -> bytes:
-    """A PNG (or, with a capture time, a JPEG with EXIF) of picture(seed); its size in bytes differs with the
-    seed.
-    """
+    """A PNG (or, with a capture time, a JPEG with EXIF) of picture(seed), as a file's bytes."""
     stream = io.BytesIO()
     if captured_at is None:
         picture(seed, width, height).save(stream, "PNG")

@@ -368,9 +368,9 @@ class ImageIndex:
         except OSError as error:
             raise OSError(
                 error.errno,
-                f"the photos are recorded, but the search index could not be saved "
-                f"({error.strerror or error}); nothing is lost: it is made again from the catalogue when the "
-                f"album is next opened",
+                "the photos are recorded, but the search index could not be saved "
+                f"({error.strerror or error}); nothing is lost: it is made again from the catalogue when "
+                "the album is next opened",
                 str(self._index.path),
             ) from error
 

@@ -43,16 +43,15 @@ def _translated(error: sqlite3.DatabaseError, path: Path) -> Exception:
     if "disk is full" in said:
         return OSError(
             errno.ENOSPC,
-            "the disk is full; everything committed before is safe: free some space and run the same command "
-            "again",
+            "the disk is full; everything committed before is safe: free some space and run the same "
+            "command again",
             str(path),
         )
     if "disk I/O error" in said:
         return OSError(
             errno.EIO,
             "the disk (or a limit on file sizes) refused a read or write; everything committed before is "
-            "safe: check "
-            "the disk and run the same command again",
+            "safe: check the disk and run the same command again",
             str(path),
         )
     if "readonly" in said:
@@ -68,13 +67,11 @@ def _translated(error: sqlite3.DatabaseError, path: Path) -> Exception:
     if "not a database" in said:
         return FormatError(
             f"{path} is no SQLite database, so it is not the catalogue of an album or its beginning is "
-            f"damaged ({said}); "
-            f"it was left as it is: restore it from a backup, or make a new album"
+            f"damaged ({said}); it was left as it is: restore it from a backup, or make a new album"
         )
     return FormatError(
         f"{path} is damaged ({said}); it was left as it is: restore it from a backup, or make a new album "
-        "from the "
-        f"photos"
+        "from the photos"
     )
 
 
@@ -190,9 +187,8 @@ class Catalogue:
             try:
                 return self._identify()
             except sqlite3.OperationalError as error:
-                log = self.path.with_name(self.path.name + "-wal")
                 unwritable = not os.access(self.path.parent, os.W_OK)
-                quiet = not log.exists() or log.stat().st_size == 0
+                quiet = _log_is_empty(self.path)
                 if not (self.read_only and unwritable and quiet and "unable to open" in str(error)):
                     raise
                 # On a medium that can't be written, WAL mode has no place for its shared index; without a log
@@ -200,15 +196,36 @@ class Catalogue:
                 self._immutable = True
                 return self._identify()
 
+    def _check_length(self) -> None:
+        """SQLite takes a missing end that is less than a page for zeros; but the header tells the length."""
+        with self.path.open("rb") as file:
+            header = file.read(32)
+        if len(header) < 32 or not header.startswith(b"SQLite format 3\0") or not _log_is_empty(self.path):
+            return
+        length = self.path.stat().st_size  # after the look at the log, which a writer may just be folding in
+        page = int.from_bytes(header[16:18], "big")
+        expected = (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
+        if length < expected:
+            raise FormatError(
+                f"{self.path} is damaged: it was cut to {length} bytes, expected {expected}; it was left as "
+                "it is: restore it from a backup, or make a new album from the photos"
+            )
+
     def _identify(self) -> Identity:
+        self._check_length()
         with contextlib.closing(self._open()) as connection:
             if schema.is_blank(connection):
                 raise FormatError(
                     f"{self.path} is empty: the creation of this album was cut short; open it with "
-                    "create=True to "
-                    f"finish it"
+                    "create=True to finish it"
                 )
             return schema.read_identity(connection, self.path)
+
+
+def _log_is_empty(path: Path) -> bool:
+    """Whether all that was committed lies in the file itself, and nothing in its write-ahead log."""
+    log = path.with_name(path.name + "-wal")
+    return not log.exists() or log.stat().st_size == 0
 
 
 def _connect(path: Path, mode: str, *, immutable: bool = False) -> sqlite3.Connection:

@@ -37,22 +37,20 @@ def open_or_create(
     if not folder.is_dir():
         raise FormatError(f"{folder} is a file; an album is a folder, customarily named *.fcbir")
     catalogue = folder / CATALOGUE
+    if (folder / INDEX).exists() and not catalogue.exists():
+        raise FormatError(
+            f"{folder} has lost its {CATALOGUE}, which is the album; {INDEX} is only derived from it. "
+            "Restore it from a backup, or make a new album in another folder"
+        )
     if create and Catalogue.is_unmade(catalogue):
         _refuse_others(folder)
         with WriterLock(folder / LOCK):
             if Catalogue.is_unmade(catalogue):  # nobody else was quicker
                 Catalogue.create(catalogue, identity_for(extractor))
     if not catalogue.exists():
-        if (folder / INDEX).exists():
-            raise FormatError(
-                f"{folder} has lost its {CATALOGUE}, which is the album; {INDEX} is only derived from it. "
-                "Restore it "
-                f"from a backup, or make a new album in another folder"
-            )
         raise FormatError(
             f"{folder} is a folder, but no album: it has no {CATALOGUE}. Name the album's folder; to make a "
-            "new album, "
-            f"name a folder that does not exist yet and pass create=True"
+            "new album, name a folder that does not exist yet and pass create=True"
         )
     return Catalogue(catalogue, read_only=read_only)
 
@@ -62,11 +60,8 @@ def _refuse_others(folder: Path) -> None:
     others = sorted(
         each.name for each in folder.iterdir() if each.name != LOCK and not each.name.startswith(CATALOGUE)
     )
-    if INDEX in others:
-        return  # told by open_or_create: an album without its catalogue
     if others:
         raise FormatError(
             f"{folder} is a folder with other things in it ({others[0]!r}, {len(others)} in all), not an "
-            "album; to make "
-            f"a new album, name a folder that does not exist yet"
+            "album; to make a new album, name a folder that does not exist yet"
         )

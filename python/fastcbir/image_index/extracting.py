@@ -98,8 +98,7 @@ class AlbumExtractor:
             raise ModelError(
                 f"{self._album} was made with {self._identity.model_id}, but this version of fastcbir has "
                 f"{card.model_id}, whose vectors can't be compared with its; open it with the version that "
-                "made it, or "
-                f"make a new album"
+                "made it, or make a new album"
             )
         return load_extractor(card.name, size=size)
 
@@ -112,8 +111,7 @@ class AlbumExtractor:
         except ModelError as error:
             raise ModelError(
                 f"{self._album} was made with the extractor {self._identity.extractor!r}, which this "
-                "fastcbir does not "
-                f"have; pass it to ImageIndex.open(extractor=...)"
+                "fastcbir does not have; pass it to ImageIndex.open(extractor=...)"
             ) from error
         told = re.search(r"@(\d+)/", self._identity.model_id)
         if told is None or int(told[1]) == card.preprocessing.size:
@@ -128,8 +126,6 @@ class AlbumExtractor:
         own = self._identity
         return ModelError(
             f"{self._album} was made with the extractor {own.extractor!r} ({own.model_id}), but it was "
-            "opened with "
-            f"{name!r} ({model_id}); their vectors can't be compared: open it with "
-            f"extractor={own.extractor!r} or "
-            f"without one, or make a new album"
+            f"opened with {name!r} ({model_id}); their vectors can't be compared: open it with "
+            f"extractor={own.extractor!r} or without one, or make a new album"
         )

@@ -72,6 +72,7 @@ class Intake:
         with self.catalogue.writing() as batch:
             batch.drop(dropped)
             batch.forget_folders([*given_up, *single.intersection(dropped)])
+            batch.forget_failures(given_up)
             batch.forget_removed(_divide([path for path in removed if is_gone(path)], lost)[1])
             batch.collect()
         report.vanished = len(dropped)
@@ -148,7 +149,6 @@ def _divide(
 def _kept_message(anchor: Anchor, why: str, count: int) -> Failure:
     reason = (
         f"the folder {why}, but the album has {count} photos of it that are not found now; none was dropped: "
-        "mount or "
-        f"restore it, or call sync(drop_missing_folders=True) if they are gone for good"
+        "mount or restore it, or call sync(drop_missing_folders=True) if they are gone for good"
     )
     return Failure(Path(anchor.path), reason)

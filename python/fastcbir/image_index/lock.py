@@ -120,6 +120,5 @@ class WriterLock:
             who = f"{kind} (pid {pid} on {host}, since {since})"
         return (
             f"{who} is writing to {self.path.parent}; an album has one writer at a time: wait until it has "
-            "finished "
-            f"or stop it. Searching stays possible meanwhile"
+            "finished or stop it. Searching stays possible meanwhile"
         )

@@ -86,16 +86,36 @@ def _regex(glob: str) -> str:
         elif sign == "?":
             parts.append(".")
         elif sign == "[":
-            start = at + 1 if glob[at : at + 1] == "^" else at
-            end = glob.find("]", start + 1)  # a "]" that comes first is one of the set
-            if end < 0:
-                return r"(?!)"  # GLOB: a set that is never closed matches nothing
-            inside = re.sub(r"([\\\[\]&~|^])", r"\\\1", glob[start:end])
-            parts.append(f"[{'^' if start > at else ''}{inside}]")
-            at = end + 1
+            signs, at = _set(glob, at)
+            parts.append(signs)
         else:
             parts.append(re.escape(sign))
     return "".join(parts)
+
+
+def _set(glob: str, at: int) -> tuple[str, int]:
+    """The set that begins after the "[" before `at`, as a regular expression, and where the glob goes on."""
+    inverted = glob.startswith("^", at)
+    at += inverted
+    members: list[str] = []
+    if glob.startswith("]", at):  # first, it is a member and not the end
+        members.append(r"\]")
+        at += 1
+    before = ""  # what a "-" may make a range with
+    while at < len(glob) and glob[at] != "]":
+        sign = glob[at]
+        if sign == "-" and before and glob[at + 1 : at + 2] not in ("", "]"):
+            if before <= glob[at + 1]:
+                members.append(f"{re.escape(before)}-{re.escape(glob[at + 1])}")
+            before = ""
+            at += 2
+        else:
+            members.append(re.escape(sign))
+            before = sign
+            at += 1
+    if at == len(glob):
+        return "(?!)", at  # a set that is never closed matches nothing
+    return f"[{'^' if inverted else ''}{''.join(members)}]", at + 1
 
 
 class Excluder:

@@ -87,9 +87,8 @@ def _image(query: object) -> object:
         return path
     if isinstance(query, np.ndarray) and query.ndim != 3:
         raise ValueError(
-            f"an array to search with must be a vector (dim,), vectors (Q, dim) or an image (H, W, 3), got "
-            "shape "
-            f"{query.shape}"
+            "an array to search with must be a vector (dim,), vectors (Q, dim) or an image (H, W, 3), got "
+            f"shape {query.shape}"
         )
     return query
 

@@ -123,14 +123,12 @@ def read_identity(connection: sqlite3.Connection, path: Path) -> Identity:
     if mark != APPLICATION_ID:
         raise FormatError(
             f"{path} is an SQLite database, but not the catalogue of an album (application id {mark:#x}, "
-            "expected "
-            f"{APPLICATION_ID:#x}); it was left as it is"
+            f"expected {APPLICATION_ID:#x}); it was left as it is"
         )
     if version > SCHEMA_VERSION:
         raise FormatError(
             f"{path} has catalogue version {version}, but this fastcbir reads up to {SCHEMA_VERSION}; it was "
-            "left as "
-            f"it is: upgrade fastcbir to open it"
+            "left as it is: upgrade fastcbir to open it"
         )
     meta = dict(connection.execute("SELECT key, value FROM meta"))
     try:
@@ -145,7 +143,6 @@ def read_identity(connection: sqlite3.Connection, path: Path) -> Identity:
     except (KeyError, ValueError) as error:
         raise FormatError(
             f"{path} is damaged: its meta table lacks or garbles {error}; it was left as it is: restore it "
-            "from a "
-            f"backup, or make a new album"
+            "from a backup, or make a new album"
         ) from None
     return identity

@@ -169,8 +169,8 @@ class Snapshot:
         else:
             where, values = wanted.where()
             rows = self._ask(
-                "SELECT DISTINCT content_id FROM photos JOIN contents ON contents.id = content_id "
-                f"WHERE {where} ORDER BY content_id",
+                "SELECT DISTINCT content_id FROM photos JOIN contents ON contents.id = content_id WHERE "
+                f"{where} ORDER BY content_id",
                 values,
             )
         return np.fromiter((row[0] for row in rows), np.int64)
@@ -201,10 +201,8 @@ class Snapshot:
         found: dict[int, list[PhotoRow]] = {}
         for chunk in _chunks(list(ids)):
             rows = self._ask(
-                "SELECT path, content_id, width, height, captured_at FROM photos "
-                f"JOIN contents ON contents.id = content_id WHERE content_id IN ({_marks(chunk)}) AND "
-                f"{where} "
-                "ORDER BY path",
+                "SELECT path, content_id, width, height, captured_at FROM photos JOIN contents ON "
+                f"contents.id = content_id WHERE content_id IN ({_marks(chunk)}) AND {where} ORDER BY path",
                 [*chunk, *values],
             )
             for path, content_id, width, height, captured_at in rows:

@@ -101,8 +101,7 @@ def _index_vectors(
         for number, difference in zip(ids[apart > _VECTOR_SLACK], apart[apart > _VECTOR_SLACK], strict=True):
             message = (
                 f"the index's vector of content {number} differs from the catalogue's by up to "
-                f"{difference:.3g}; "
-                f"delete {path.name}, and it is rebuilt from the catalogue"
+                f"{difference:.3g}; delete {path.name}, and it is rebuilt from the catalogue"
             )
             yield Problem("index", path, message)
 

@@ -2,9 +2,8 @@
 
 Folders that are links are followed, after all real ones, and only when no walked folder is the same; so a
 link into its own ancestry ends, and a photo keeps its plainest path. Where the walk passes onto another
-device or
-through a link, the folder is reported as an anchor: its photos may vanish all at once when something is not
-mounted.
+device or through a link, the folder is reported as an anchor: its photos may vanish all at once when
+something is not mounted.
 """
 
 from __future__ import annotations
