@@ -137,14 +137,15 @@ def exact_neighbors(
     Raises:
         ValueError: k is more than N, or what `Index.add` and `Index.search` refuse.
     """
-    import fastcbir as fc
+    from fastcbir.index import Index
+    from fastcbir.types import Flat
 
     if k > len(base):
         raise ValueError(f"k={k} neighbours were asked for but the base holds {len(base)} vectors")
     # Bytes stay bytes, exact and small. Halves don't: normalised for cosine they would be rounded anew.
     bytes_alone = base.dtype == queries.dtype and base.dtype.name in ("uint8", "int8") and metric != "cosine"
     stored: Any = base.dtype.name if bytes_alone else "float32"
-    index = fc.Index(base.shape[1], fc.Flat(), metric=cast(Any, metric), dtype=stored)
+    index = Index(base.shape[1], Flat(), metric=cast(Any, metric), dtype=stored)
     step = max(1, _CELLS_AT_ONCE // base.shape[1])
     for start in range(0, len(base), step):
         index.add(np.ascontiguousarray(base[start : start + step], dtype=stored), threads=threads)
