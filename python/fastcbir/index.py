@@ -68,7 +68,7 @@ class Index:
             )
         else:
             raise ValueError(f"method must be Flat() or Hnsw(...), got {method!r}")
-        self._core = core
+        self._core: _core.Index = core
         self._method: Method = method
 
     @classmethod
