@@ -1,3 +1,4 @@
+# The compiled core as Python sees it: what cpp/bindings registers. fastcbir.index is its only user.
 from collections.abc import Callable
 from os import PathLike
 
