@@ -117,7 +117,7 @@ def test_vecs_wrong_dimension_in_the_middle(tmp_path: Path) -> None:
 def test_vecs_absurd_first_dimension(tmp_path: Path, dim: int) -> None:
     path = tmp_path / "x.fvecs"
     path.write_bytes(struct.pack("<i", dim) + bytes(16))
-    with pytest.raises(FormatError, match=f"first dimension field should be 1..1000000 but is {dim}"):
+    with pytest.raises(FormatError, match=f"first dimension field should be 1..65536 but is {dim}"):
         read_vecs(path)
 
 

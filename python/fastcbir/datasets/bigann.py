@@ -15,6 +15,7 @@ from fastcbir.errors import FormatError
 __all__ = ["is_bigann", "load_bigann"]
 
 _BASE = "bigann_base.bvecs"
+_MILLION = 1_000_000
 _STRIDE = 4 + 128 * VECS_DTYPES[".bvecs"].itemsize
 
 
@@ -42,7 +43,7 @@ def load_bigann(path: str | Path, *, n: int | None = None, metric: str | None = 
             wanted = f"it is packed: run gunzip {file}.gz" if packed else "it is missing"
             raise FormatError(f"{folder}: expected {file.name}, but {wanted}")
     rows = n if n is not None else base.stat().st_size // _STRIDE
-    millions, rest = divmod(rows, 1_000_000)
+    millions, rest = divmod(rows, _MILLION)
     truth = folder / "gnd" / f"idx_{millions}M.ivecs"
     distances = folder / "gnd" / f"dis_{millions}M.fvecs"
     learn = folder / "bigann_learn.bvecs"

@@ -5,7 +5,6 @@ Pennington et al., 2014, https://nlp.stanford.edu/projects/glove/. Imports numpy
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,8 +108,8 @@ def _opened(path: Path, member: str | None) -> Iterator[tuple[IO[bytes], str]]:
     if not zipfile.is_zipfile(path):
         if path.suffix == ".zip":
             raise FormatError(f"{path}: expected a zip archive, but it is damaged or truncated")
-        with path.open("rb") as file:
-            yield io.BufferedReader(file.detach(), 1 << 20), str(path)
+        with path.open("rb", buffering=1 << 20) as file:
+            yield file, str(path)
         return
     with zipfile.ZipFile(path) as archive:
         texts = [name for name in archive.namelist() if name.endswith(".txt")]

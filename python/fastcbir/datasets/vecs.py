@@ -21,7 +21,7 @@ VECS_DTYPES: dict[str, np.dtype[np.generic]] = {
     ".ivecs": np.dtype("<i4"),
     ".bvecs": np.dtype("u1"),
 }
-_MAX_DIM = 1_000_000
+_MAX_DIM = 65_536  # what an index takes; more is a sign of another format
 _ROWS_AT_ONCE = 1_000_000
 
 
