@@ -114,7 +114,9 @@ def _builds(by_algorithm: dict[str, list[Result]]) -> str:
     for name, points in sorted(by_algorithm.items()):
         first = points[0]
         builds = "; ".join(
-            f"{build['seconds']:.1f} s with {build['threads']} thread(s)" for build in first.builds
+            f"{build['seconds']:.1f} s ({build['cpu_seconds']:.1f} s of processor time) "
+            f"with {build['threads']} thread(s)"
+            for build in first.builds
         )
         parameters = ", ".join(f"{key}={value}" for key, value in first.build_params.items())
         package = f"{first.package['name']} {first.package['version']}"

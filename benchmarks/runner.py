@@ -140,8 +140,8 @@ class Sweep:
             else:
                 worker.stop()
             megabytes = (built["memory_bytes"] or 0) / 1e6
-            how = f"{built['seconds']:.1f} s with {threads} thread(s), {megabytes:.0f} MB"
-            self.say(f"{problem.name}: {name} built in {how}")
+            how = f"{built['seconds']:.1f} s ({built['cpu_seconds']:.1f} CPU) with {threads} thread(s)"
+            self.say(f"{problem.name}: {name} built in {how}, {megabytes:.0f} MB")
         if builds:
             self._builds[name] = builds
             self._grids[name] = {k: algorithm.queries_for(k) for k in self.settings.ks}

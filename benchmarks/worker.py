@@ -56,9 +56,9 @@ class Session:
         vectors = _loaded(base, as_stored)
         self.size, vector_bytes = len(vectors), vectors.nbytes
         process.reset_peak()
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         adapter.build(vectors, metric, len(cores))
-        seconds = time.perf_counter() - start
+        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - start_cpu
         peak = process.resident_peak_bytes()
         del vectors  # what the library keeps of the caller's array stays and is counted
         process.settle()
@@ -68,6 +68,7 @@ class Session:
         return {
             "threads": len(cores),
             "seconds": seconds,
+            "cpu_seconds": cpu_seconds,  # of all threads: what remains comparable when others use the machine
             "memory_bytes": None if before is None or after is None else after - before,
             "peak_bytes": None if before is None or peak is None else max(0, peak - before - vector_bytes),
             "reported_bytes": int(told()) if callable(told) else None,
