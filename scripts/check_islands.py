@@ -1,9 +1,9 @@
-"""Checks that a SIMD island's object file exports its table and nothing else, and needs nothing from any library.
+"""Checks that a SIMD island's object exports its table and nothing else, and needs nothing of any library.
 
-An inline function of a header that an island merely uses (std::sort, say) becomes a *weak* symbol full of the island's
-instructions. The linker keeps one of all copies for the whole program, and link order alone decides which: then a
-processor without these instructions stops far from any kernel. So: one global symbol, no weak ones, and of undefined
-ones only the few that a compiler calls on its own.
+An inline function of a header that an island merely uses (std::sort, say) becomes a *weak* symbol full of
+the island's instructions. The linker keeps one of all copies for the whole program, and link order alone
+decides which: then a processor without these instructions stops far from any kernel. So: one global symbol,
+no weak ones, and of undefined ones only the few that a compiler calls on its own.
 
     python scripts/check_islands.py --table avx2_table path/to/avx2.cpp.o
 """
@@ -41,7 +41,9 @@ def problems(nm: str, path: str, table: str) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("objects", nargs="+", help="object files of one island")
     parser.add_argument("--table", required=True, help="the one symbol each may export, such as avx2_table")
     parser.add_argument("--nm", default="nm", help="the nm to use (a cross-compiler's, for foreign objects)")
