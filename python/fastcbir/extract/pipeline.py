@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import queue
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
@@ -124,7 +124,7 @@ def stream(
         workers: threads that read and decode.
         batch: photos a model run, at most.
     """
-    ready: queue.SimpleQueue[_Prepared | Failure | BaseException] = queue.SimpleQueue()
+    ready: SimpleQueue[_Prepared | Failure | BaseException] = SimpleQueue()
     stopping = threading.Event()
 
     def work(path: Path) -> None:
@@ -163,7 +163,7 @@ def stream(
             if not decoding and not gathered:
                 return
             done: _Prepared | Failure | BaseException | None = None
-            with contextlib.suppress(queue.Empty):
+            with contextlib.suppress(Empty):
                 # Wait only if there is nothing that the model could do instead.
                 done = ready.get(block=not gathered) if decoding else None
             if done is None:
