@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ class RunFolder:
         self.path = parent / f"{stamp}-{slug_of(name)}"
         self.path.mkdir(parents=True)
         (self.path / "machine.json").write_text(json.dumps(machine, indent=1) + "\n")
-        self._notes: dict[str, Any] = {"skipped": [], "failed": [], "drift": {}}
+        self._notes: dict[str, Any] = {"skipped": [], "failed": [], "drift": {}, "load_average_after": {}}
 
     def add(self, sweep: Sweep) -> None:
         """Keep what a finished sweep has to say besides its results."""
@@ -31,6 +32,8 @@ class RunFolder:
         self._notes["skipped"] += found["skipped"]
         self._notes["failed"] += found["failed"]
         self._notes["drift"][sweep.problem.name] = found["drift"]
+        if hasattr(os, "getloadavg"):
+            self._notes["load_average_after"][sweep.problem.name] = list(os.getloadavg())
         (self.path / "notes.json").write_text(json.dumps(self._notes, indent=1) + "\n")
 
 

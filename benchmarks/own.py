@@ -19,7 +19,8 @@ class Fastcbir:
     def __init__(self, method: str, dtype: str = "float32", **parameters: Any) -> None:
         import fastcbir
 
-        self._library, self._dtype = fastcbir, dtype
+        self._library: Any = fastcbir
+        self._dtype = dtype
         self._method = getattr(fastcbir, method)(**parameters)
         self._how: dict[str, Any] = {}
 

@@ -134,6 +134,9 @@ def _notes(notes: dict[str, Any]) -> str:
                 f"{drift['median_change']:+.1%} (median), {drift['worst_change']:+.1%} (worst setting) "
                 f"from the start of the run to its end.</li>"
             )
+    for dataset, loads in notes.get("load_average_after", {}).items():
+        line = f"{dataset}: load average at the end {', '.join(f'{load:.1f}' for load in loads)}."
+        parts.append(f"<li>{html.escape(line)}</li>")
     for kind in ("failed", "skipped"):
         for item in notes.get(kind, []):
             line = f"{item['dataset']}: {item['algorithm']} {kind}: {item['reason']}"

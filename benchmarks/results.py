@@ -51,6 +51,8 @@ def _left_out(notes: dict[str, Any]) -> list[str]:
                 f"* {dataset}: from start to end the anchor {drift['anchor']} changed by "
                 f"{drift['median_change']:+.1%} in QPS (median), {drift['worst_change']:+.1%} at worst."
             )
+    for dataset, loads in notes.get("load_average_after", {}).items():
+        lines.append(f"* {dataset}: load average at the end {', '.join(f'{load:.1f}' for load in loads)}.")
     for kind in ("failed", "skipped"):
         lines += [
             f"* {item['dataset']}: {item['algorithm']} {kind}: {item['reason']}"
