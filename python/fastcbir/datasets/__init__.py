@@ -11,7 +11,7 @@ Importing this loads numpy alone; h5py, OpenCV and the extractor are loaded by w
 
 from fastcbir.datasets.catalogue import CATALOGUE, Entry
 from fastcbir.datasets.deep1b import read_parts
-from fastcbir.datasets.download import DownloadError, download
+from fastcbir.datasets.downloads import DownloadError, download
 from fastcbir.datasets.fasta import FastaRecord, read_fasta, write_fasta
 from fastcbir.datasets.folder import assemble
 from fastcbir.datasets.glove import WordVectors, read_glove
@@ -19,7 +19,7 @@ from fastcbir.datasets.hdf5 import load_hdf5, save_hdf5
 from fastcbir.datasets.images import ImageFolder, image_folder
 from fastcbir.datasets.load import dataset_cache, dataset_names, load_dataset
 from fastcbir.datasets.npy import read_npy
-from fastcbir.datasets.package_photos import PackagePhoto, package_photos
+from fastcbir.datasets.package_photos import PackagePhoto
 from fastcbir.datasets.registry import ADAPTERS, Adapter
 from fastcbir.datasets.revisitop import QueryTruth, RevisitopTruth, load_revisitop, save_revisitop_json
 from fastcbir.datasets.truth import exact_neighbors, neighbor_distances, with_truth
@@ -50,7 +50,6 @@ __all__ = [
     "load_hdf5",
     "load_revisitop",
     "neighbor_distances",
-    "package_photos",
     "read_fasta",
     "read_glove",
     "read_npy",

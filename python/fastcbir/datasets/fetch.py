@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastcbir.datasets.catalogue import Entry, RemoteFile
 from fastcbir.datasets.checks import check_rows
-from fastcbir.datasets.download import download
+from fastcbir.datasets.downloads import download
 from fastcbir.datasets.folder import assemble
 from fastcbir.datasets.glove import load_glove
 from fastcbir.datasets.hdf5 import load_hdf5

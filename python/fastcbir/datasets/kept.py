@@ -27,7 +27,8 @@ def kept(path: Path, make: Callable[[], Arrays]) -> Arrays:
     """
     # Reading a member to its end compares its CRC.
     damage = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
-    with contextlib.suppress(*damage), np.load(path, allow_pickle=False) as archive:
+    # Opened here, as np.load doesn't close what it finds damaged.
+    with contextlib.suppress(*damage), path.open("rb") as old, np.load(old, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
     arrays = make()
     path.parent.mkdir(parents=True, exist_ok=True)

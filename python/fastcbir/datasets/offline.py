@@ -31,12 +31,10 @@ class Builder(NamedTuple):
 
     what: str
     metric: str
-    queries: int
-    """How many of the query photographs' vectors ask; the others are dropped."""
     key: Callable[[], str]
     """A hash of everything that the vectors depend on."""
     make: Callable[[Path, Progress | None], tuple[Vectors, Vectors]]
-    """(N, d) for the base and (Q, d) of the query photographs, from the cache folder and a callback."""
+    """From the cache folder and a callback: base (N, d) in random order, and queries (Q, d)."""
 
 
 def load_offline(
@@ -75,15 +73,17 @@ def _arrays(name: str, folder: Path, progress: Progress | None) -> Arrays:
 
     def make() -> Arrays:
         base, queries = builder.make(folder, progress)
-        rng = np.random.default_rng(_SEED)
-        # Shuffled, so that the first n of the base are a sample of all photographs.
-        base = base[rng.permutation(len(base))]
-        asked = rng.permutation(len(queries))[: builder.queries]
-        queries = queries[np.sort(asked)]
         neighbors, distances = exact_neighbors(base, queries, _NEIGHBORS, builder.metric)
         return {"base": base, "queries": queries, "neighbors": neighbors, "distances": distances}
 
     return kept(folder / f"{name}-{builder.key()}.npz", make)
+
+
+def _sampled(vectors: tuple[Vectors, Vectors], asking: int) -> tuple[Vectors, Vectors]:
+    """The base in random order, so that its first n are a sample of all photographs, and `asking` queries."""
+    base, queries = vectors
+    rng = np.random.default_rng(_SEED)
+    return base[rng.permutation(len(base))], queries[rng.permutation(len(queries))[:asking]]
 
 
 def _reduced(folder: Path, progress: Progress | None) -> tuple[Vectors, Vectors]:
@@ -95,16 +95,14 @@ BUILDERS: dict[str, Builder] = {
     "sift-photos": Builder(
         "SIFT descriptors of photographs, 128-d uint8",
         "l2",
-        2000,
         sift_photos.key,
-        lambda _, progress: sift_photos.make(progress),
+        lambda _, progress: _sampled(sift_photos.make(progress), 2000),
     ),
     "cnn-tiles": Builder(
         "features of tiles of photographs by the default extractor, 1280-d float32",
         "cosine",
-        1000,
         cnn_tiles.key,
-        lambda _, progress: cnn_tiles.make(progress),
+        lambda _, progress: _sampled(cnn_tiles.make(progress), 1000),
     ),
-    "cnn-tiles-96": Builder("cnn-tiles, reduced to 96-d by PCA", "cosine", 1000, cnn_tiles.key, _reduced),
+    "cnn-tiles-96": Builder("cnn-tiles, reduced to 96-d by PCA", "cosine", cnn_tiles.key, _reduced),
 }
