@@ -18,6 +18,7 @@ from fastcbir.datasets import (
     CATALOGUE,
     Dataset,
     DownloadError,
+    dataset_names,
     exact_neighbors,
     load_dataset,
     save_hdf5,
@@ -62,6 +63,11 @@ def test_entries_are_well_formed() -> None:
         assert entry.licence and entry.source.startswith("http")
         assert (entry.asks is not None) == entry.sliced == (entry.form == "big-ann")
     assert CATALOGUE["deep1b"].megabytes == 384_000
+
+
+def test_the_document_lists_every_name() -> None:
+    text = (Path(__file__).resolve().parent.parent / "docs" / "datasets.md").read_text(encoding="utf-8")
+    assert [name for name in dataset_names() if f"| `{name}` |" not in text] == []
 
 
 def test_hdf5(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
