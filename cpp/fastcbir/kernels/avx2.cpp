@@ -6,10 +6,10 @@
 namespace fastcbir::kernels {
 namespace {
 
+#include "fastcbir/kernels/avx2_lanes.inc"
 #include "fastcbir/kernels/generic.inc"
 #include "fastcbir/kernels/generic_bytes.inc"
 #include "fastcbir/kernels/generic_float.inc"
-#include "fastcbir/kernels/avx2_lanes.inc"
 
 using F32 = FloatKernels<Lanes, FloatRows>;
 using F16 = FloatKernels<Lanes, HalfRows>;
@@ -20,7 +20,10 @@ using I8 = ByteKernels<ByteLanes<std::int8_t>>;
 
 constinit const KernelTable avx2_table = {
     "avx2",
-    {{F32::l2, F32::ip, F32::cosine}, {F16::l2, F16::ip, F16::cosine}, {U8::l2, U8::ip, U8::cosine}, {I8::l2, I8::ip, I8::cosine}},
+    {{F32::l2, F32::ip, F32::cosine},
+     {F16::l2, F16::ip, F16::cosine},
+     {U8::l2, U8::ip, U8::cosine},
+     {I8::l2, I8::ip, I8::cosine}},
     &f32_to_f16,
     &f16_to_f32,
 };

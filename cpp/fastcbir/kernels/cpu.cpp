@@ -68,7 +68,8 @@ CpuSupport cpu_support() {
   const std::uint64_t state = saved_state();
   const Registers extended = cpuid(7, 0);
   support.avx2 = (state & ymm_state) == ymm_state && fma && f16c && has(extended.ebx, 5);
-  const bool f = has(extended.ebx, 16), dq = has(extended.ebx, 17), bw = has(extended.ebx, 30), vl = has(extended.ebx, 31);
+  const bool f = has(extended.ebx, 16), dq = has(extended.ebx, 17), bw = has(extended.ebx, 30),
+             vl = has(extended.ebx, 31);
   support.avx512 = support.avx2 && (state & zmm_state) == zmm_state && f && dq && bw && vl;
   support.avx512vnni = support.avx512 && has(extended.ecx, 11);
   return support;

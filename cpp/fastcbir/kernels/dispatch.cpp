@@ -19,14 +19,12 @@ std::vector<Candidate> candidates() {
   [[maybe_unused]] const CpuSupport support = cpu_support();
   return {
 #if defined(FASTCBIR_X86_ISLANDS)
-      {&avx512vnni_table, support.avx512vnni},
-      {&avx512_table, support.avx512},
-      {&avx2_table, support.avx2},
+    {&avx512vnni_table, support.avx512vnni}, {&avx512_table, support.avx512}, {&avx2_table, support.avx2},
 #endif
 #if defined(FASTCBIR_NEON_ISLAND)
-      {&neon_table, support.neon},
+        {&neon_table, support.neon},
 #endif
-      {&scalar_table, true},
+        {&scalar_table, true},
   };
 }
 

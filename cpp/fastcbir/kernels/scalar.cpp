@@ -22,7 +22,10 @@ using I8 = ByteKernels<ByteLanes<std::int8_t>>;
 
 constinit const KernelTable scalar_table = {
     "scalar",
-    {{F32::l2, F32::ip, F32::cosine}, {F16::l2, F16::ip, F16::cosine}, {U8::l2, U8::ip, U8::cosine}, {I8::l2, I8::ip, I8::cosine}},
+    {{F32::l2, F32::ip, F32::cosine},
+     {F16::l2, F16::ip, F16::cosine},
+     {U8::l2, U8::ip, U8::cosine},
+     {I8::l2, I8::ip, I8::cosine}},
     &f32_to_f16,
     &f16_to_f32,
 };

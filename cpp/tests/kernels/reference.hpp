@@ -98,7 +98,9 @@ class Rows {
 
  private:
   // Magnitudes from subnormal to 4, spread evenly over the exponents.
-  static std::uint16_t random_half(std::mt19937& random) { return static_cast<std::uint16_t>(random() % 0x4400 | (random() & 0x8000)); }
+  static std::uint16_t random_half(std::mt19937& random) {
+    return static_cast<std::uint16_t>(random() % 0x4400 | (random() & 0x8000));
+  }
 
   ScalarType type_;
   std::size_t dim_;
@@ -107,7 +109,9 @@ class Rows {
   std::byte* data_;
 };
 
-constexpr std::size_t padded_dim(ScalarType type, std::size_t dim) { return round_up(dim, row_alignment / bytes_of(type)); }
+constexpr std::size_t padded_dim(ScalarType type, std::size_t dim) {
+  return round_up(dim, row_alignment / bytes_of(type));
+}
 
 constexpr ScalarType query_type(ScalarType type) { return type == ScalarType::f16 ? ScalarType::f32 : type; }
 
@@ -116,7 +120,8 @@ struct Expected {
   double tolerance;  // what rounding may cost a float sum; 0 for bytes, whose sums are exact
 };
 
-inline Expected expected_distance(ScalarType type, Metric metric, const std::byte* query, const std::byte* row, std::size_t dim) {
+inline Expected expected_distance(ScalarType type, Metric metric, const std::byte* query, const std::byte* row,
+                                  std::size_t dim) {
   double sum = 0, magnitude = 0, norm = 0;
   for (std::size_t i = 0; i < dim; ++i) {
     const double q = Rows::value_at(query_type(type), query, i), r = Rows::value_at(type, row, i);

@@ -12,11 +12,14 @@ constexpr std::size_t query_count = 9;
 // Compares bits, and counts: a doctest assertion per number would take most of the run time.
 struct Mismatches {
   std::size_t count = 0;
-  void compare(float actual, float wanted) { count += std::bit_cast<std::uint32_t>(actual) != std::bit_cast<std::uint32_t>(wanted); }
+  void compare(float actual, float wanted) {
+    count += std::bit_cast<std::uint32_t>(actual) != std::bit_cast<std::uint32_t>(wanted);
+  }
 };
 
 void check(const DistanceKernels& kernels, ScalarType type, Metric metric, std::size_t dim) {
-  std::mt19937 random(static_cast<unsigned>(dim * 12 + static_cast<std::size_t>(type) * 3 + static_cast<std::size_t>(metric)));
+  std::mt19937 random(
+      static_cast<unsigned>(dim * 12 + static_cast<std::size_t>(type) * 3 + static_cast<std::size_t>(metric)));
   const std::size_t padded = padded_dim(type, dim);
   Rows rows(type, row_count, dim, padded + row_alignment);  // a stride wider than need be
   Rows queries(query_type(type), query_count, dim, padded + row_alignment);
@@ -56,7 +59,8 @@ void check(const DistanceKernels& kernels, ScalarType type, Metric metric, std::
   for (std::size_t some_queries : {0, 1, 2, 3, 4, 5, 6, 7, 9}) {
     for (std::size_t some_rows : {0, 1, 2, 3, 4, 7, 8, 21}) {
       std::vector<float> out(query_count * out_stride, -7.0f);
-      kernels.tile(queries.row(0), queries.stride(), some_queries, rows.row(0), rows.stride(), some_rows, dim, out.data(), out_stride);
+      kernels.tile(queries.row(0), queries.stride(), some_queries, rows.row(0), rows.stride(), some_rows, dim,
+                   out.data(), out_stride);
       for (std::size_t q = 0; q < query_count; ++q) {
         for (std::size_t r = 0; r < out_stride; ++r) {
           const bool inside = q < some_queries && r < some_rows;
@@ -77,7 +81,8 @@ TEST_CASE("kernels agree with the reference, and shapes with each other to the b
     for (ScalarType type : all_types) {
       for (Metric metric : all_metrics) {
         for (std::size_t dim : dims) {
-          const std::string at = std::string(table->name) + " " + name_of(type) + " " + name_of(metric) + " dim " + std::to_string(dim);
+          const std::string at =
+              std::string(table->name) + " " + name_of(type) + " " + name_of(metric) + " dim " + std::to_string(dim);
           CAPTURE(at);
           check(distance_kernels(*table, type, metric), type, metric, dim);
         }

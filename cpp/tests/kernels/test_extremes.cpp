@@ -10,7 +10,8 @@ namespace {
 constexpr std::size_t widest = 65'536;
 
 // The distance by every shape; the caller checks that they are one number.
-std::vector<float> by_every_shape(const DistanceKernels& kernels, const std::byte* query, const std::byte* row, std::size_t dim) {
+std::vector<float> by_every_shape(const DistanceKernels& kernels, const std::byte* query, const std::byte* row,
+                                  std::size_t dim) {
   const void* same[8];
   std::fill(std::begin(same), std::end(same), row);
   std::vector<float> out(1 + 4 + 8 + 9 + 5 * 9);
@@ -96,14 +97,16 @@ TEST_CASE("subnormal, largest and infinite halves are read for what they are") {
         Rows query(ScalarType::f32, 1, 97, 128), row(ScalarType::f16, 1, 97, 128);
         query.set(0, place, 1.0f);
         row.set(0, place, half);
-        for (float distance : by_every_shape(distance_kernels(*table, ScalarType::f16, Metric::ip), query.row(0), row.row(0), 97)) {
+        for (float distance :
+             by_every_shape(distance_kernels(*table, ScalarType::f16, Metric::ip), query.row(0), row.row(0), 97)) {
           REQUIRE(distance == static_cast<float>(-value_of_half(half)));
         }
       }
     }
     Rows query(ScalarType::f32, 1, 40, 64), row(ScalarType::f16, 1, 40, 64);
     row.set(0, 39, std::uint16_t{0x7c00});
-    for (float distance : by_every_shape(distance_kernels(*table, ScalarType::f16, Metric::l2), query.row(0), row.row(0), 40)) {
+    for (float distance :
+         by_every_shape(distance_kernels(*table, ScalarType::f16, Metric::l2), query.row(0), row.row(0), 40)) {
       REQUIRE(distance == infinity);
     }
   }

@@ -46,7 +46,8 @@ void run_all(const DistanceKernels& kernels, const std::byte* queries, std::size
   for (std::size_t count = 1; count <= row_count; ++count) {
     kernels.block(queries, rows + (row_count - count) * row_bytes, row_bytes, count, dim, out(count));
   }
-  kernels.tile(queries, query_bytes, query_count, rows, row_bytes, row_count, dim, out(query_count * row_count), row_count);
+  kernels.tile(queries, query_bytes, query_count, rows, row_bytes, row_count, dim, out(query_count * row_count),
+               row_count);
 }
 
 }  // namespace
@@ -57,13 +58,14 @@ TEST_CASE("kernels stay within padded rows, queries and their output") {
     for (ScalarType type : all_types) {
       for (Metric metric : all_metrics) {
         for (std::size_t dim : {1, 31, 64, 100, 223, 1280}) {
-          const std::string at = std::string(table->name) + " " + name_of(type) + " " + name_of(metric) + " dim " + std::to_string(dim);
+          const std::string at =
+              std::string(table->name) + " " + name_of(type) + " " + name_of(metric) + " dim " + std::to_string(dim);
           CAPTURE(at);
           const DistanceKernels& kernels = distance_kernels(*table, type, metric);
           const std::size_t padded = padded_dim(type, dim);
           const std::size_t row_bytes = padded * bytes_of(type), query_bytes = padded * query_bytes_of(type);
-          run_all(kernels, query_pages.from_end(query_count * query_bytes), query_bytes, row_pages.from_end(row_count * row_bytes),
-                  row_bytes, dim, output);
+          run_all(kernels, query_pages.from_end(query_count * query_bytes), query_bytes,
+                  row_pages.from_end(row_count * row_bytes), row_bytes, dim, output);
           run_all(kernels, query_pages.front(), query_bytes, row_pages.front(), row_bytes, dim, output);
         }
       }
