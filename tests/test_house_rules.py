@@ -51,6 +51,7 @@ PYTHON_FLOORS = {
     "server": 7,
     "scale": 7,
 }
+FIRST_DOOR = PYTHON_FLOORS["report"]
 SPEAKS_TO_THE_TERMINAL = {"cli", "demo"}
 
 
@@ -188,8 +189,10 @@ def test_python_imports_go_downwards_only() -> None:
             target = module.split(".")[1]
             if target == part:
                 continue
-            # Such a name is one that fastcbir/__init__.py re-exports.
+            # A name that fastcbir/__init__.py re-exports: doors may speak the public language, rooms may not.
             if target not in PYTHON_FLOORS:
+                if PYTHON_FLOORS[part] >= FIRST_DOOR:
+                    continue
                 wrong.append(
                     f"{path.relative_to(ROOT)}:{line} takes {target} from fastcbir; import its own module"
                 )
