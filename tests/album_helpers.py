@@ -17,6 +17,7 @@ from PIL import Image
 
 from fastcbir.extract import Failure, Photo
 from fastcbir.extract.decode import DecodeError, decode
+from fastcbir.image_index import ImageIndex
 
 GRID = 4
 
@@ -131,3 +132,17 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 30.0) 
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         time.sleep(0.01)
+
+
+def holds(album: ImageIndex, count: int) -> None:
+    """The album and its index hold the photos 0 .. count-1, and each is found."""
+    assert len(album) == count
+    for number in range(count):
+        assert album.search(picture(number), k=1)[0].path.name == f"{number:03d}.png"
+
+
+def complete(album: ImageIndex, count: int) -> None:
+    """The album holds so many photos, and each of them is found."""
+    paths = album.paths()
+    assert len(paths) == count
+    assert [hits[0].path for hits in album.search(paths, k=1)] == paths

@@ -57,6 +57,35 @@ def test_a_second_add_reads_nothing(album: ImageIndex, tiny: TinyExtractor, tmp_
     assert album.verify_integrity() == []
 
 
+def test_an_add_that_finds_nothing_new_writes_nothing(album: ImageIndex, tmp_path: Path) -> None:
+    write_photos(tmp_path, 3)
+    (tmp_path / "broken.jpg").write_bytes(b"?")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nothing")
+    album.add(tmp_path)
+    before = album.info().generation
+    album.add(tmp_path)
+    album.sync()
+    assert album.info().generation == before
+
+
+@pytest.mark.parametrize(("photos", "seconds", "commits"), [(4, 1e9, 3), (10**9, 0.0, 10)])
+def test_commits_come_by_number_and_by_time(
+    album: ImageIndex,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    photos: int,
+    seconds: float,
+    commits: int,
+) -> None:
+    paths = write_photos(tmp_path, 10)
+    monkeypatch.setattr(ingest_module, "BATCH_PHOTOS", photos)
+    monkeypatch.setattr(ingest_module, "BATCH_SECONDS", seconds)
+    album.add(tmp_path, exclude=["*"])  # all but the photos
+    before = album.info().generation
+    album.add(paths)
+    assert album.info().generation - before == commits + 1, "the last remembers the files"
+
+
 def test_new_photos_alone_are_read(album: ImageIndex, tiny: TinyExtractor, tmp_path: Path) -> None:
     write_photos(tmp_path, 3)
     album.add(tmp_path)

@@ -19,8 +19,7 @@ import pytest
 from album_helpers import TinyExtractor, picture, wait_for, write_photo, write_photos
 
 from fastcbir.errors import AlbumLockedError
-from fastcbir.image_index import AddProgress, ImageIndex
-from fastcbir.image_index import album as album_module
+from fastcbir.image_index import AddProgress, ImageIndex, nearest
 from fastcbir.image_index.gate import Gate
 from fastcbir.image_index.lock import WriterLock
 
@@ -216,7 +215,7 @@ def test_a_search_that_never_meets_its_snapshot_insists(
     made: Path, tiny: TinyExtractor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a catalogue is put back from a backup while the album is open: the index is ahead for ever."""
-    monkeypatch.setattr(album_module, "_TRIES", 2)
+    monkeypatch.setattr(nearest, "_TRIES", 2)
     with ImageIndex.open(made, extractor=tiny, read_only=True) as album:
         album.refresh()
         album._index._generation = 10**9

@@ -7,7 +7,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +91,7 @@ def test_everything_that_shows_a_photo_can_be_asked_with(album: ImageIndex, fold
         ]
     many = album.search(queries, k=2)
     assert [hits[0].path.name for hits in many] == ["007.png"] * len(queries)
-    assert [len(hits) for hits in album.search(np.eye(48), k=2)] == [2] * 48
+    assert [len(hits) for hits in album.search(list(np.eye(48)), k=2)] == [2] * 48
     assert album.search([], k=3) == []
 
 
@@ -161,6 +161,13 @@ def test_an_empty_album_finds_nothing(tmp_path: Path) -> None:
         (np.full(48, np.nan), {}, ValueError, "not finite"),
         (np.array(["a"] * 48), {}, ValueError, "must be of real numbers"),
         (np.ones((2, 2, 2, 3), np.uint8), {}, ValueError, r"got shape \(2, 2, 2, 3\)"),
+        (np.ones((2, 48)), {}, ValueError, r"for several vectors pass list\(array\)"),
+        (
+            np.ones(48),
+            {"after": datetime(2020, 1, 1, tzinfo=timezone.utc)},
+            ValueError,
+            "without a time zone",
+        ),
         ("nothing.jpg", {}, FileNotFoundError, "no such photo to search with"),
         (b"not a photo", {}, ValueError, "not an image"),
         (np.ones(48), {"k": 0}, ValueError, "k must be a whole number from 1 to 10000, got 0"),

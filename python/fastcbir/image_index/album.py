@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import date, datetime
+from functools import partial
 from io import UnsupportedOperation
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from fastcbir.errors import AlbumLockedError
 from fastcbir.image_index import creation
@@ -28,18 +28,17 @@ from fastcbir.image_index.derived import DerivedIndex
 from fastcbir.image_index.extracting import AlbumExtractor, PhotoExtractor
 from fastcbir.image_index.intake import Intake
 from fastcbir.image_index.lock import WriterLock
-from fastcbir.image_index.query import is_list_of_queries, photo_filter, query_vectors
+from fastcbir.image_index.nearest import nearest_photos
+from fastcbir.image_index.query import Query, photo_filter, query_vectors
 from fastcbir.image_index.removal import remove_photos
 from fastcbir.image_index.results import AddProgress, AddReport, AlbumInfo, PhotoHit, Problem, Progress
 from fastcbir.image_index.schema import SCHEMA_VERSION
-from fastcbir.image_index.snapshot import PhotoFilter, PhotoRow
 from fastcbir.image_index.survey import roots_of
 from fastcbir.image_index.verify import verify
 
 __all__ = ["ImageIndex"]
 
 PathLike = str | os.PathLike[str]
-_TRIES = 8  # for a search to meet the index at its own snapshot, before it insists
 _MAX_K = 10_000
 
 
@@ -212,20 +211,42 @@ class ImageIndex:
 
     # --- searching ------------------------------------------------------------------------------------------
 
+    @overload
     def search(
         self,
-        query: Any,
+        query: list[Any] | tuple[Any, ...],
         k: int = 10,
         *,
         glob: str | None = None,
         after: str | date | None = None,
         before: str | date | None = None,
-    ) -> Any:
+    ) -> list[list[PhotoHit]]: ...
+
+    @overload
+    def search(
+        self,
+        query: Query,
+        k: int = 10,
+        *,
+        glob: str | None = None,
+        after: str | date | None = None,
+        before: str | date | None = None,
+    ) -> list[PhotoHit]: ...
+
+    def search(
+        self,
+        query: Query | list[Any] | tuple[Any, ...],
+        k: int = 10,
+        *,
+        glob: str | None = None,
+        after: str | date | None = None,
+        before: str | date | None = None,
+    ) -> list[PhotoHit] | list[list[PhotoHit]]:
         """The photos most similar to a query, the nearest first.
 
         Args:
             query: a path, the bytes of an image file, a PIL image, an (H, W, 3) uint8 RGB array, or a (dim,)
-                vector; for several, a list of these or a (Q, dim) array. For an unchanged photo of the album
+                vector; for several, a list of these. For an unchanged photo of the album
                 the stored vector is used, and no model is needed.
             k: at most so many photos, 1 to 10,000. Copies of one content count each.
             glob: only photos whose path matches. `*` stands for any characters, "/" too, `?` for one, `[a-z]`
@@ -246,57 +267,14 @@ class ImageIndex:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= _MAX_K:
             raise ValueError(f"k must be a whole number from 1 to {_MAX_K}, got {k!r}")
         wanted = photo_filter(glob, after, before)
-        several = is_list_of_queries(query)
-        queries: Sequence[object] = list(query) if several else [query]
+        several = isinstance(query, list | tuple)
+        queries: list[Any] = list(query) if isinstance(query, list | tuple) else [query]
         if not queries:
             return []
         with self._catalogue.reading() as snapshot:
             vectors = query_vectors(queries, snapshot, self._catalogue.identity.dim, self._extractor)
-        hits = self._nearest(vectors, int(k), wanted)
+        hits = nearest_photos(self._catalogue, self._index, vectors, int(k), wanted)
         return hits if several else hits[0]
-
-    def _nearest(self, vectors: npt.NDArray[np.float32], k: int, wanted: PhotoFilter) -> list[list[PhotoHit]]:
-        for attempt in range(_TRIES + 1):
-            with (
-                self._catalogue.reading() as snapshot,
-                self._index.at(snapshot, insist=attempt == _TRIES) as index,
-            ):
-                if index is None:
-                    continue
-                allow = snapshot.content_ids(wanted) if wanted else None
-                if len(index) == 0 or (allow is not None and len(allow) == 0):
-                    return [[] for _ in vectors]
-                found = index.search(vectors, k, allow=allow)
-                rows = snapshot.rows(np.unique(found.ids[found.ids >= 0]).tolist(), wanted)
-                return [self._hits(*one, rows, k) for one in zip(found.ids, found.distances, strict=True)]
-        raise AssertionError("a search that insisted was not served")
-
-    def _hits(
-        self,
-        ids: npt.NDArray[np.int64],
-        distances: npt.NDArray[np.float32],
-        rows: dict[int, list[PhotoRow]],
-        k: int,
-    ) -> list[PhotoHit]:
-        """Contents to photos: each content's photos by path, in the order of distance, at most k."""
-        pairs = [
-            (float(distance), row)
-            for number, distance in zip(ids.tolist(), distances, strict=True)
-            for row in rows.get(number, ())
-        ]
-        pairs.sort(key=lambda pair: (pair[0], pair[1].path))
-        return [
-            PhotoHit(
-                Path(row.path), distance, self._score(distance), row.width, row.height, row.captured_at, rank
-            )
-            for rank, (distance, row) in enumerate(pairs[:k], start=1)
-        ]
-
-    def _score(self, distance: float) -> float:
-        """Cosine similarity of two unit vectors from their distance."""
-        metric = self._catalogue.identity.metric
-        score = {"cosine": 1 - distance, "ip": -distance, "l2": 1 - distance / 2}[metric]
-        return min(1.0, max(-1.0, score))
 
     def refresh(self) -> None:
         """Take in now what others have committed since the last search; searches do so by themselves."""
@@ -350,19 +328,22 @@ class ImageIndex:
         return WriterLock(self.path / creation.LOCK, patience_s=patience_s)
 
     def _intake(self, retry_failed: bool, progress: Progress | None) -> Intake:
-        return Intake(self._catalogue, self._extractor, self.refresh, retry_failed, progress)
+        follow = partial(self._follow, progress)
+        return Intake(self._catalogue, self._extractor, follow, retry_failed, progress)
+
+    def _follow(self, progress: Progress | None) -> None:
+        """Bring the index in memory up to date, telling of it where that takes long."""
+
+        def tell(done: int, total: int) -> None:
+            if progress is not None:
+                progress(AddProgress("index", done, total, 0, None))
+
+        with self._catalogue.reading() as snapshot:
+            self._index.follow(snapshot, tell)
 
     def _save(self, progress: Progress | None) -> None:
         """Bring the search index up to date, in memory and on disk."""
-        report: Callable[[int, int], None] | None = None
-        if progress is not None:
-            tell = progress
-
-            def report(done: int, total: int) -> None:
-                tell(AddProgress("index", done, total, 0, None))
-
-        with self._catalogue.reading() as snapshot:
-            self._index.follow(snapshot, report)
+        self._follow(progress)
         try:
             self._index.save()
         except OSError as error:
@@ -380,4 +361,5 @@ class ImageIndex:
         """
         self.refresh()
         with suppress(AlbumLockedError, OSError), self._writer_lock(patience_s=0):
+            self.refresh()  # what was committed until the lock was had
             self._index.save()

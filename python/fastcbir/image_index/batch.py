@@ -52,7 +52,13 @@ class Batch:
         """
         where = encode_path(path)
         state = (None, None) if file is None else (file.size, file.mtime_ns)
-        self._do("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)", (where, reason, *state, transient))
+        self._do(
+            "INSERT INTO failures VALUES (?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET (reason, size, "
+            "mtime_ns, transient) = (excluded.reason, excluded.size, excluded.mtime_ns, excluded.transient) "
+            "WHERE (reason, size, mtime_ns, transient) IS NOT (excluded.reason, excluded.size, "
+            "excluded.mtime_ns, excluded.transient)",
+            (where, reason, *state, transient),
+        )
         if not transient:
             self._do("DELETE FROM photos WHERE path = ?", (where,))
 
@@ -60,9 +66,7 @@ class Batch:
         self._do_each("DELETE FROM failures WHERE path = ?", ((encode_path(path),) for path in paths))
 
     def drop(self, paths: Iterable[str]) -> None:
-        """Take photos out. Their contents stay until `collect`, in case a file of the same content turns
-        up.
-        """
+        """Take photos out. Their contents stay until `collect`, should a file of the same content turn up."""
         self._do_each("DELETE FROM photos WHERE path = ?", ((encode_path(path),) for path in paths))
 
     def collect(self) -> None:
@@ -70,16 +74,18 @@ class Batch:
         self._do("DELETE FROM contents WHERE id NOT IN (SELECT content_id FROM photos)")
 
     def remember_root(self, path: str, kind: str, exclude: Sequence[str]) -> None:
+        row = (encode_path(path), kind, json.dumps(list(exclude)))
         self._do(
-            "INSERT OR REPLACE INTO roots VALUES (?, ?, ?)",
-            (encode_path(path), kind, json.dumps(list(exclude))),
+            "INSERT INTO roots VALUES (?, ?, ?) ON CONFLICT (path) DO UPDATE SET kind = excluded.kind, "
+            "exclude = excluded.exclude WHERE (kind, exclude) != (excluded.kind, excluded.exclude)",
+            row,
         )
 
     def remember_anchors(self, anchors: Iterable[Anchor]) -> None:
         """A folder once seen as a mount point stays one: that is what tells later that it is not mounted."""
         self._do_each(
-            "INSERT INTO anchors VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET mount = max(mount, "
-            "excluded.mount)",
+            "INSERT INTO anchors VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET mount = 1 "
+            "WHERE mount < excluded.mount",
             ((encode_path(anchor.path), anchor.mount) for anchor in anchors),
         )
 

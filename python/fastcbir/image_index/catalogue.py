@@ -126,13 +126,15 @@ class Catalogue:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Batch]:
-        """One commit, all of it or nothing. The caller holds the album's WriterLock."""
+        """One commit, all or nothing; a new generation if anything changes. Hold the WriterLock."""
         assert not self.read_only, "a read-only catalogue was asked to write"
         with sqlite_errors(self.path), self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
+                before = connection.total_changes
                 yield Batch(connection)
-                connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+                if connection.total_changes != before:
+                    connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:

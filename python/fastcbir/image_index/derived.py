@@ -89,7 +89,7 @@ class DerivedIndex:
         """Bring the index to this snapshot, unless it is there or further.
 
         Args:
-            progress: called with vectors taken in, and how many there are to take in.
+            progress: called with vectors taken in, and how many there are to take in, if they are many.
         """
         generation = snapshot.generation()
         with self._gate.exclusive():
@@ -141,7 +141,7 @@ class DerivedIndex:
             if len(ids):
                 self._index.add(vectors, ids)
                 self._saved = False
-            if progress is not None:
+            if progress is not None and len(lacking) > _CHUNK:
                 progress(min(start + _CHUNK, len(lacking)), len(lacking))
         self._generation = (
             generation  # last: after an interruption the same comparison goes on from what is there

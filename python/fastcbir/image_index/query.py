@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +15,14 @@ from fastcbir.image_index.paths import canonical_file, glob_pattern
 from fastcbir.image_index.snapshot import PhotoFilter, Snapshot
 from fastcbir.image_index.walk import look_at
 
-__all__ = ["is_list_of_queries", "photo_filter", "query_vectors"]
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["Query", "photo_filter", "query_vectors"]
 
 Vectors = npt.NDArray[np.float32]
-
-
-def is_list_of_queries(query: object) -> bool:
-    """Whether this is several queries: a list or tuple, or a two-dimensional array of vectors."""
-    return isinstance(query, list | tuple) or (isinstance(query, np.ndarray) and query.ndim == 2)
+Query = Union[str, "os.PathLike[str]", bytes, npt.NDArray[Any], "Image.Image"]
+"""A path, the bytes of an image file, a (dim,) vector or an (H, W, 3) uint8 array, a PIL image."""
 
 
 def photo_filter(glob: str | None, after: str | date | None, before: str | date | None) -> PhotoFilter:
@@ -46,7 +47,11 @@ def _moment(name: str, given: str | date | None) -> str | None:
                 f'{name} must be a date or time such as "2024-05-31" or "2024-05-31T14:00", got {given!r}'
             ) from None
     if isinstance(given, datetime):
-        return given.replace(tzinfo=None).isoformat()
+        if given.tzinfo is not None:
+            raise ValueError(
+                f"{name} must be without a time zone, as cameras record local time without one, got {given}"
+            )
+        return given.isoformat()
     if isinstance(given, date):
         return datetime(given.year, given.month, given.day).isoformat()
     raise ValueError(f"{name} must be a date, a datetime or an ISO 8601 text, got {type(given).__name__}")
@@ -85,10 +90,14 @@ def _image(query: object) -> object:
         if not os.path.exists(path):  # noqa: PTH110
             raise FileNotFoundError(2, "there is no such photo to search with", path)
         return path
+    if isinstance(query, np.ndarray) and query.ndim == 2:
+        raise ValueError(
+            f"an array of shape {query.shape} is neither a vector nor an image; for several vectors pass "
+            "list(array)"
+        )
     if isinstance(query, np.ndarray) and query.ndim != 3:
         raise ValueError(
-            "an array to search with must be a vector (dim,), vectors (Q, dim) or an image (H, W, 3), got "
-            f"shape {query.shape}"
+            f"an array to search with must be a vector (dim,) or an image (H, W, 3), got shape {query.shape}"
         )
     return query
 

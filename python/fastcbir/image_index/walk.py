@@ -120,69 +120,87 @@ def walk_folder(
         skip: canonical folders to leave out (the album itself).
         arrived: called after each folder with the number of files found so far and the folder.
     """
-    walk = Walk()
-    seen: set[tuple[int, int]] = set()
+    walker = _Walker(suffixes, exclude, skip, arrived)
     try:
         device = os.stat(root).st_dev  # noqa: PTH116
     except OSError as error:
-        walk.failures.append(Failure(Path(root), reason_of(error)))
-        return walk
-    linked: list[str] = []
-    pending: list[tuple[str, int]] = [(root, device)]
-    while pending or linked:
-        if pending:
-            folder, parent_device = pending.pop()
-        else:  # real folders are done: follow one link, then what it opened
-            linked.sort(reverse=True)
-            folder, parent_device = linked.pop(), -1
-        folders = _visit(folder, parent_device, seen, linked, walk, suffixes, exclude, skip)
-        pending.extend(reversed(folders))
-        arrived(len(walk.files), folder)
-    return walk
+        walker.walk.failures.append(Failure(Path(root), reason_of(error)))
+    else:
+        walker.run(root, device)
+    return walker.walk
 
 
-def _visit(
-    folder: str,
-    parent_device: int,
-    seen: set[tuple[int, int]],
-    linked: list[str],
-    walk: Walk,
-    suffixes: Collection[str],
-    exclude: Excluder,
-    skip: Collection[str],
-) -> list[tuple[str, int]]:
-    """Look through one folder; returns its real sub-folders, sorted, each with this folder's device."""
-    try:
-        status = os.stat(folder)  # noqa: PTH116
-        identity = (status.st_dev, status.st_ino)
-        if identity in seen:
-            return []
-        seen.add(identity)
-        if status.st_dev != parent_device:
-            walk.anchors.append(Anchor(folder, mount=os.path.ismount(folder)))
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        walk.failures.append(Failure(Path(folder), reason_of(error)))
-        return []
-    folders: list[tuple[str, int]] = []
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
+class _Walker:
+    """A walk under way. Arguments as of walk_folder()."""
+
+    def __init__(
+        self,
+        suffixes: Collection[str],
+        exclude: Excluder,
+        skip: Collection[str],
+        arrived: Callable[[int, str], None],
+    ) -> None:
+        self.walk = Walk()
+        self._suffixes = suffixes
+        self._exclude = exclude
+        self._skip = skip
+        self._arrived = arrived
+        self._seen: set[tuple[int, int]] = set()
+        self._pending: list[tuple[str, int]] = []  # (real folder, its parent's device), next one last
+        self._linked: list[str] = []
+
+    def run(self, root: str, device: int) -> None:
+        self._pending.append((root, device))
+        by_link = False
+        while self._pending or self._linked:
+            if self._pending:
+                folder, parent_device = self._pending.pop()
+            else:  # the real folders are done: follow one link, then what it has opened
+                by_link = True
+                self._linked.sort(reverse=True)
+                folder, parent_device = self._linked.pop(), -1
+            self._visit(folder, parent_device, by_link)
+            self._arrived(len(self.walk.files), folder)
+
+    def _visit(self, folder: str, parent_device: int, by_link: bool) -> None:
         try:
-            if entry.is_dir():
-                if entry.name.endswith(".fcbir") or entry.path in skip or exclude(entry.path):
+            status = os.stat(folder)  # noqa: PTH116
+            identity = (status.st_dev, status.st_ino)
+            # Only links lead to a folder twice; and on some file systems inode numbers mean nothing.
+            if by_link and identity in self._seen:
+                return
+            self._seen.add(identity)
+            if status.st_dev != parent_device:
+                self.walk.anchors.append(Anchor(folder, mount=os.path.ismount(folder)))
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            self.walk.failures.append(Failure(Path(folder), reason_of(error)))
+            return
+        folders: list[tuple[str, int]] = []
+        for entry in entries:
+            try:
+                if entry.name.startswith("."):
                     continue
-                if entry.is_symlink():
-                    linked.append(entry.path)
-                else:
-                    folders.append((entry.path, status.st_dev))
-            elif os.path.splitext(entry.name)[1].lower() in suffixes and not exclude(entry.path):  # noqa: PTH122
-                found = look_at(entry.path)
-                if isinstance(found, FoundFile):
-                    walk.files.append(found)
-                else:
-                    walk.failures.append(found)
-        except OSError as error:  # a link that circles on itself, an entry that went away
-            walk.failures.append(Failure(Path(entry.path), reason_of(error)))
-    return folders
+                if not entry.is_dir():
+                    self._take(entry)
+                elif self._may_enter(entry):
+                    if entry.is_symlink():
+                        self._linked.append(entry.path)
+                    else:
+                        folders.append((entry.path, status.st_dev))
+            except OSError as error:  # a link that circles on itself, an entry that went away
+                self.walk.failures.append(Failure(Path(entry.path), reason_of(error)))
+        self._pending.extend(reversed(folders))
+
+    def _may_enter(self, entry: os.DirEntry[str]) -> bool:
+        return not (entry.name.endswith(".fcbir") or entry.path in self._skip or self._exclude(entry.path))
+
+    def _take(self, entry: os.DirEntry[str]) -> None:
+        suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
+        if suffix in self._suffixes and not self._exclude(entry.path):
+            found = look_at(entry.path)
+            if isinstance(found, FoundFile):
+                self.walk.files.append(found)
+            else:
+                self.walk.failures.append(found)
