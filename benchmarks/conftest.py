@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -107,17 +108,26 @@ def algorithms(pytestconfig: pytest.Config) -> list[Algorithm]:
 
 
 @pytest.fixture(scope="session")
-def settings(pytestconfig: pytest.Config) -> Settings:
-    """How to measure; the budget is an equal share for each dataset."""
+def deadline(pytestconfig: pytest.Config) -> float | None:
+    """When the run's budget ends, on the monotonic clock."""
+    budget = pytestconfig.getoption("--budget")
+    return None if budget is None else time.monotonic() + budget
+
+
+@pytest.fixture
+def settings(pytestconfig: pytest.Config, dataset_name: str, deadline: float | None) -> Settings:
+    """How to measure. A dataset may take three quarters of the time left, the last one all of it."""
     get = pytestconfig.getoption
     smoke = bool(get("--smoke"))
-    datasets = 1 if smoke else len(get("--dataset") or OFFLINE_DATASETS)
-    budget = get("--budget")
+    budget = None
+    if deadline is not None:
+        last = smoke or dataset_name == (get("--dataset") or OFFLINE_DATASETS)[-1]
+        budget = (deadline - time.monotonic()) * (1.0 if last else 0.75)
     return Settings(
         ks=tuple(get("--k") or (10,)),
         threads=tuple(get("--threads") or (1,)),
         rounds=min(get("--rounds"), 2) if smoke else get("--rounds"),
-        budget=None if budget is None else budget / datasets,
+        budget=budget,
         pass_seconds=0.05 if smoke else 1.0,
         warm_up=20 if smoke else 100,
         build_timeout=60 if smoke else 3600,
