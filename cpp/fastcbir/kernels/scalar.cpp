@@ -8,10 +8,13 @@
 namespace fastcbir::kernels {
 namespace {
 
+// Each builds on those before it.
+// clang-format off
 #include "fastcbir/kernels/generic.inc"
 #include "fastcbir/kernels/generic_bytes.inc"
 #include "fastcbir/kernels/generic_float.inc"
 #include "fastcbir/kernels/scalar_lanes.inc"
+// clang-format on
 
 using F32 = FloatKernels<Lanes, FloatRows>;
 using F16 = FloatKernels<Lanes, HalfRows>;
