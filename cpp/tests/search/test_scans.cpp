@@ -1,0 +1,105 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "fastcbir/core/rng.hpp"
+#include "fastcbir/search/exact_scan.hpp"
+#include "fastcbir/search/scan_lists.hpp"
+#include "fastcbir/search/top_k.hpp"
+#include "fastcbir/stop/policy.hpp"
+#include "fastcbir/storage/space.hpp"
+
+using namespace fastcbir;
+
+namespace {
+
+constexpr std::size_t dim = 24;
+
+std::vector<float> some_vectors(std::size_t count, std::uint64_t seed) {
+  std::vector<float> values(count * dim);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(uniform(seed, i));
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("tiles, blocks and named rows find what one distance after the other finds") {
+  const Space space(dim, Metric::l2, ScalarType::f32);
+  const std::vector<float> input = some_vectors(3001, 1);
+  const std::vector<float> queries = some_vectors(19, 2);
+  VectorStore store(space);
+  store.append(space, input.data(), 3001);
+  NodeBitset some(3001);
+  for (std::size_t i = 0; i < 3001; i += 3) some.set(i);
+  std::vector<NodeId> names;
+  some.for_each([&](std::size_t node) { names.push_back(static_cast<NodeId>(node)); });
+
+  AlignedBuffer prepared;
+  prepared.resize(19 * space.query_stride_bytes());
+  PreparedQuery query;
+  for (std::size_t q = 0; q < 19; ++q) {
+    space.prepare(queries.data() + q * dim, query);
+    std::copy_n(query.buffer.data(), space.query_stride_bytes(), prepared.data() + q * space.query_stride_bytes());
+  }
+  for (const NodeBitset* passing : {static_cast<const NodeBitset*>(nullptr), static_cast<const NodeBitset*>(&some)}) {
+    std::vector<std::vector<Neighbor>> expected(19);
+    for (std::size_t q = 0; q < 19; ++q) {
+      for (NodeId node = 0; node < 3001; ++node) {
+        if (passing != nullptr && !(*passing)[node]) continue;
+        expected[q].push_back(
+            {space.kernels().one(prepared.data() + q * space.query_stride_bytes(), store.row(node), dim), node});
+      }
+      std::sort(expected[q].begin(), expected[q].end());
+      expected[q].resize(15);
+    }
+    const auto check = [&](std::size_t q, std::span<const Neighbor> found) {
+      REQUIRE(found.size() == 15);
+      for (std::size_t i = 0; i < 15; ++i) {
+        REQUIRE(found[i].node == expected[q][i].node);
+        REQUIRE(found[i].distance == expected[q][i].distance);
+      }
+    };
+    for (const std::size_t threads : {1, 2, 7}) {
+      std::mutex mutex;
+      std::vector<int> emitted(19);
+      exact_scan(
+          {store, space.kernels(), dim, passing, prepared.data(), space.query_stride_bytes(), 19, 15, threads, nullptr},
+          [&](std::size_t q, std::span<const Neighbor> found) {
+            const std::lock_guard lock(mutex);
+            ++emitted[q];
+            check(q, found);
+          });
+      CHECK(emitted == std::vector<int>(19, 1));
+    }
+    TopK nearest;
+    for (std::size_t q = 0; q < 19; ++q) {
+      const std::byte* row = prepared.data() + q * space.query_stride_bytes();
+      SearchProgress progress;
+      nearest.reset(15);
+      scan_lists(BlockScorer(store, space.kernels(), dim, row), passing, nearest, NeverStop{}, progress);
+      CHECK(progress.distances == 3001);
+      check(q, nearest.sorted());
+      if (passing == nullptr) continue;
+      nearest.reset(15);
+      scan_lists(NamedScorer(names, store, space.kernels(), dim, row), nullptr, nearest, NeverStop{}, progress);
+      check(q, nearest.sorted());
+    }
+  }
+}
+
+TEST_CASE("a budget ends a scan after the list that spends it") {
+  const Space space(dim, Metric::l2, ScalarType::f32);
+  const std::vector<float> input = some_vectors(2000, 3);
+  VectorStore store(space);
+  store.append(space, input.data(), 2000);
+  PreparedQuery query;
+  space.prepare(input.data(), query);
+  TopK nearest;
+  nearest.reset(1);
+  SearchProgress progress;
+  scan_lists(BlockScorer(store, space.kernels(), dim, query.data()), nullptr, nearest, BudgetStop{300}, progress);
+  CHECK(progress.distances == 2 * list_block);
+  CHECK(progress.expansions == 2);
+}
