@@ -115,8 +115,9 @@ class _Restricted(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         module = {"__builtin__": "builtins"}.get(module, module)
         if (module == "builtins" and name in _BUILTINS) or (module, name) in _NUMPY:
-            if module.startswith("numpy.") and np.lib.NumpyVersion(np.__version__) >= "2.0.0":
-                module = module.replace("numpy.core", "numpy._core")
+            # NumPy 2 renamed the folder; either version reads the other's files.
+            present = "numpy._core." if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else "numpy.core."
+            module = module.replace("numpy._core.", present).replace("numpy.core.", present)
             return super().find_class(module, name)
         raise FormatError(
             f"{self._where}: this pickle asks for {module}.{name}, which isn't data; it was not run. "
