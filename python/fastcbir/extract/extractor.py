@@ -147,7 +147,7 @@ class Extractor:
                 raise DecodeError(f"image {number}: can't be decoded: {error}") from error
         elif isinstance(image, str | bytes | os.PathLike):
             try:
-                decoded = decode(image, self.card.preprocessing.size)
+                decoded = decode(image, self.card.preprocessing.decode_target)
             except DecodeError as error:
                 place = "" if isinstance(image, bytes) else f" ({_shown(image)})"
                 raise DecodeError(f"image {number}{place}: {error}") from error

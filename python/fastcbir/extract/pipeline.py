@@ -84,7 +84,7 @@ def _read(path: Path) -> tuple[bytes, os.stat_result]:
 def _prepare(path: Path, preparer: Preparer) -> _Prepared | Failure:
     try:
         data, status = _read(path)
-        decoded = decode(data, preparer.rule.size)
+        decoded = decode(data, preparer.rule.decode_target)
         pixels = preparer(decoded.image, decoded.width, decoded.height)
     except DecodeError as error:
         return Failure(path, str(error))
