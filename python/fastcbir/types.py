@@ -26,13 +26,14 @@ class Hnsw:
             in usearch.
         ef_construction: how many of the nearest nodes an insert looks at. 1..10000. "efConstruction"
             elsewhere.
-        keep_pruned: fill up a list of links with the nearest of those that the selection rule pruned.
+        keep_pruned: fill up a list of links with the nearest of those that the selection rule pruned. Off, as in
+            hnswlib: on costs build time and, on word vectors, recall beyond .99, for a little at low `ef`.
         seed: of the random levels. The same seed and one thread give the same graph.
     """
 
     m: int = 16
     ef_construction: int = 200
-    keep_pruned: bool = True
+    keep_pruned: bool = False
     seed: int = 0
 
 
