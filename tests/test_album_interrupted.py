@@ -103,9 +103,7 @@ def test_kill_9_costs_at_most_a_batch_and_the_next_add_goes_on(
         process.wait()
 
     with ImageIndex.open(path, extractor=tiny, read_only=True) as album:
-        assert len(album.search(np.ones(48), k=200)) == len(album) >= kill_at, (
-            "recovers by itself"
-        )
+        assert len(album.search(np.ones(48), k=200)) == len(album) >= kill_at, "recovers by itself"
     with ImageIndex.open(path, extractor=tiny) as album:
         kept = len(album)
         assert kill_at <= kept < 101
