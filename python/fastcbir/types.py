@@ -26,7 +26,8 @@ class Hnsw:
             in usearch.
         ef_construction: how many of the nearest nodes an insert looks at. 1..10000. "efConstruction"
             elsewhere.
-        keep_pruned: fill up a list of links with the nearest of those that the selection rule pruned. Off, as in
+        keep_pruned: fill up a list of links with the nearest of those that the selection rule pruned. Off,
+            as in
             hnswlib: on costs build time and, on word vectors, recall beyond .99, for a little at low `ef`.
         seed: of the random levels. The same seed and one thread give the same graph.
     """

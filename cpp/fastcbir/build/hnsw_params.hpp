@@ -13,7 +13,7 @@ struct HnswParams {
   // How many of the nearest nodes an insert looks at. "efConstruction" in the paper and elsewhere.
   std::uint32_t ef_construction = 200;
   // Fill a list with the nearest of the candidates that the selection rule pruned ("keepPrunedConnections").
-  // Off, as in hnswlib: on costs build time and, on word vectors, recall beyond .99, for a little at low ef on image vectors.
+  // Off, as in hnswlib: on costs build time and, on word vectors, recall beyond .99; it gains a little at low ef.
   bool keep_pruned = false;
   // Of the levels drawn for nodes.
   std::uint64_t seed = 0;
