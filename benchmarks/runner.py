@@ -160,7 +160,11 @@ class Sweep:
                 )
                 break
             self.say(f"{self.problem.name}: round {number} of {self.settings.rounds}, {len(passes)} passes")
-            for one in passes:
+            for done, one in enumerate(passes):
+                if self._left() <= 0:
+                    reason = f"round {number} stopped after {done} of {len(passes)} passes: time budget"
+                    self._note(self.skipped, "all", reason)
+                    break
                 if one.algorithm in self._workers:
                     self._run(one)
         after = self._anchor_speeds(anchor) if anchor in self._workers else []
