@@ -1,0 +1,60 @@
+"""Which album a command means: the one that was named, or the user's own.
+
+A newcomer has one album and never names it: `fastcbir index` puts every folder into it, `fastcbir search`
+searches it, from wherever they are called. It lies with the user's other application data and not among the
+photos, so photos on read-only media can be indexed too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastcbir.cli.codes import ALBUM, CommandError
+from fastcbir.cli.output import quoted
+
+if TYPE_CHECKING:
+    from fastcbir.image_index import ImageIndex
+
+__all__ = ["album_path", "open_album"]
+
+
+def album_path(named: Path | None) -> Path:
+    """The album's folder: `named` (--album or $FASTCBIR_ALBUM), else the user's own."""
+    if named is not None:
+        return named.expanduser().absolute()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+        data = Path(base) if base else Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        data = Path.home() / "Library" / "Application Support"
+    else:
+        base = os.environ.get("XDG_DATA_HOME")
+        # The XDG specification says that a relative path there is to be ignored.
+        data = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "share"
+    return data / "fastcbir" / "album.fcbir"
+
+
+def open_album(named: Path | None, *, writing: bool = False) -> AbstractContextManager[ImageIndex]:
+    """Open an album that exists.
+
+    Raises:
+        CommandError: there is none; the message says how to make it.
+    """
+    from fastcbir.image_index import ImageIndex
+
+    path = album_path(named)
+    if not path.exists():
+        if named is None:
+            raise CommandError(
+                f"there is no album yet ({path}); first let fastcbir look at your photos: fastcbir index "
+                "FOLDER",
+                ALBUM,
+            )
+        raise CommandError(
+            f"there is no album {path}; make it with: fastcbir index FOLDER --album {quoted(path)}", ALBUM
+        )
+    return ImageIndex.open(path, read_only=not writing)

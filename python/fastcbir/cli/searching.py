@@ -1,0 +1,171 @@
+"""`fastcbir search`: the hits as a table, as lines, as JSON, or as a page of pictures."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastcbir.cli.albums import open_album
+from fastcbir.cli.codes import FAILED, OK, USAGE, CommandError
+from fastcbir.cli.output import complain, document, say, shown
+
+if TYPE_CHECKING:
+    from fastcbir.image_index import PhotoHit
+
+__all__ = ["Wanted", "search"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is searched for: a photo, how many hits, and which photos pass."""
+
+    image: Path
+    k: int
+    glob: str | None = None
+    after: str | None = None
+    before: str | None = None
+
+    @property
+    def filtered(self) -> bool:
+        return (self.glob, self.after, self.before) != (None, None, None)
+
+
+def search(wanted: Wanted, album: Path | None, *, json: bool, html: Path | None, show: bool) -> int:
+    """Search and tell; finding nothing because no photo passes the filters is no failure."""
+    from fastcbir.extract.decode import DecodeError
+
+    if html is not None and not html.expanduser().absolute().parent.is_dir():
+        raise CommandError(f"can't write {html}: its folder does not exist", USAGE)
+    with open_album(album) as photos:
+        path, total = photos.path, len(photos)
+        try:
+            hits: list[PhotoHit] = photos.search(
+                wanted.image, wanted.k, glob=wanted.glob, after=wanted.after, before=wanted.before
+            )
+        except DecodeError as error:
+            raise CommandError(f"can't search with {wanted.image}: {_reason(error)}", FAILED) from error
+    if json:
+        document(
+            "search",
+            {"query": wanted.image.absolute(), "album": path, "hits": [_fields(hit) for hit in hits]},
+        )
+        return OK
+    if not hits:
+        filtered = total and wanted.filtered
+        complain("no photo passes the filters" if filtered else f"the album {path} has no photos yet")
+    if html is not None or show:
+        return _page(wanted, hits, total, html, show)
+    if sys.stdout.isatty():
+        _table(hits)
+    else:
+        for hit in hits:
+            say(f"{hit.rank}\t{hit.distance:.6f}\t{shown(hit.path)}")
+    return OK
+
+
+def _reason(error: Exception) -> str:
+    """The extractor's words without its numbering of images: there is one."""
+    text = str(error)
+    return text.rpartition("): ")[2] if text.startswith("image 0") else text
+
+
+def _fields(hit: PhotoHit) -> dict[str, object]:
+    return {
+        "rank": hit.rank,
+        "path": hit.path,
+        "distance": hit.distance,
+        "score": hit.score,
+        "width": hit.width,
+        "height": hit.height,
+        "captured_at": hit.captured_at,
+    }
+
+
+def _near(path: Path) -> str:
+    """A path as short as it can be said: from here, or from home."""
+    for base, prefix in ((Path.cwd(), ""), (Path.home(), "~" + os.sep)):
+        if path.is_relative_to(base):
+            return prefix + shown(path.relative_to(base))
+    return shown(path)
+
+
+def _table(hits: list[PhotoHit]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(markup=False, highlight=False)
+    roomy = console.width >= 90
+    dated = roomy and any(hit.captured_at for hit in hits)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("", justify="right", style="dim")
+    table.add_column("similarity", justify="right")
+    table.add_column("photo", overflow="fold")
+    if roomy:
+        table.add_column("pixels", justify="right", style="dim")
+    if dated:
+        table.add_column("taken", style="dim")
+    for hit in hits:
+        # A link of its own is what terminals open on a click, however the path is shortened or folded.
+        name = Text(_near(hit.path), style=f"link {hit.path.as_uri()}")
+        cells: list[str | Text] = [str(hit.rank), f"{hit.score:.3f}", name]
+        if roomy:
+            cells.append(f"{hit.width} x {hit.height}")
+        if dated:
+            cells.append(f"{hit.captured_at:%Y-%m-%d %H:%M}" if hit.captured_at else "")
+        table.add_row(*cells)
+    if hits:
+        console.print(table)
+
+
+def _page(wanted: Wanted, hits: list[PhotoHit], total: int, html: Path | None, show: bool) -> int:
+    from fastcbir.report import Card, Page, Section, picture_of, write_page
+
+    asked = Card(
+        picture_of(wanted.image, "the query", side=640, linked=True),
+        wanted.image.name,
+        "the query",
+        whole=True,
+    )
+    cards = [
+        Card(
+            picture_of(hit.path, hit.path.name, side=480, linked=True),
+            f"{hit.rank}. {hit.path.name}",
+            " · ".join(
+                part
+                for part in (
+                    f"similarity {hit.score:.3f}",
+                    f"{hit.width} × {hit.height}",
+                    f"{hit.captured_at:%Y-%m-%d}" if hit.captured_at else "",
+                )
+                if part
+            ),
+        )
+        for hit in hits
+    ]
+    page = Page(
+        eyebrow="fastcbir search",
+        title=f"Photos like {wanted.image.name}",
+        lead=f"The nearest {len(hits):,} of {total:,} photos, by what they show.",
+        sections=[
+            Section("Query", cards=[asked]),
+            Section(
+                "Hits",
+                ("The nearest first. A click opens the photo.",) if hits else ("No photo found.",),
+                cards=cards,
+            ),
+        ],
+    )
+    if html is None:
+        # Kept: the browser reads it after this command has ended.
+        html = Path(tempfile.mkdtemp(prefix="fastcbir-")) / "search.html"
+    written = write_page(page, html.expanduser())
+    say(shown(written))
+    if show and not webbrowser.open(written.as_uri()):
+        complain(f"no web browser could be started; open the page yourself: {written}")
+    return OK
