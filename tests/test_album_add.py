@@ -262,6 +262,26 @@ def test_a_copy_that_changes_before_the_first_is_read_is_read_itself(tmp_path: P
         assert (nearest(album, 2), nearest(album, 1)) == ("a.png", "b.png")
 
 
+def test_a_copy_of_a_file_that_goes_away_is_read_itself(tmp_path: Path) -> None:
+    """The first of two equal files is deleted once it is hashed; that is not held against the second."""
+    first, second = tmp_path / "photos" / "a.png", tmp_path / "photos" / "b.png"
+    write_photo(first, 1)
+    write_photo(second, 1)
+    tiny = TinyExtractor(before=lambda path: first.unlink(missing_ok=True))
+    with ImageIndex.open(tmp_path / "album.fcbir", create=True, extractor=tiny) as album:
+        assert counts(album.add(tmp_path / "photos")) == {"added": 1, "failed": 1}
+        assert nearest(album, 1) == "b.png"
+        assert counts(album.add(tmp_path / "photos")) == {"unchanged": 1}
+
+
+def test_copies_of_a_broken_file_are_broken(album: ImageIndex, tiny: TinyExtractor, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(b"not a photo")
+    assert counts(album.add(tmp_path)) == {"failed": 3}
+    assert len(tiny.names()) == 1
+    assert counts(album.add(tmp_path)) == {"failed": 3} and tiny.names() == []
+
+
 def test_the_extractors_slips_do_not_get_in(album: ImageIndex, tiny: TinyExtractor, tmp_path: Path) -> None:
     write_photos(tmp_path, 4)
     real = tiny._vector

@@ -1,5 +1,4 @@
-"""ImageIndex: a folder of photos that can be searched by content. The door; what is behind it is in the other
-files.
+"""ImageIndex, a folder of photos that can be searched by content: the door; the other files are behind it.
 
     album.fcbir/catalog.db    SQLite, the truth          (catalogue.py, schema.py)
     album.fcbir/index.fcx     the search index, derived  (derived.py)

@@ -2,9 +2,8 @@
 
 It holds one vector for each content that a photo has, under the content's id. An id stands for one vector for
 ever (see schema.py), so comparing the two sets of ids says exactly what the index lacks and what it has too
-much, however
-it came about: a crash between a commit and a save, an old copy put back, the index of another album. Whatever
-can't be used is made anew.
+much, however it came about: a crash between a commit and a save, an old copy put back, the index of another
+album. Whatever can't be used is made anew.
 """
 
 from __future__ import annotations
@@ -26,21 +25,16 @@ __all__ = ["FLAT_AGAIN_BELOW", "HNSW_FROM", "DerivedIndex", "load_index"]
 
 HNSW_FROM = 20_000
 """Contents from which an album is searched through a graph. Below, comparing with every vector is exact and
-takes some milliseconds (20,000 x 1280 x 4 bytes = 100 MB, read once), which is less than extracting the
-query's vector takes.
+takes some 10 ms at most (20,000 x 1280 x 4 bytes = 100 MB, read once): less than the query's own vector.
 """
 FLAT_AGAIN_BELOW = 10_000
-"""Contents below which a graph is given up; half, so that an album near the limit does not change to and
-fro.
-"""
+"""Contents below which a graph is given up; half, lest an album near the limit change to and fro."""
 
 _CHUNK = 4096  # vectors taken from the catalogue at once
 
 
 def load_index(path: Path, identity: Identity) -> Index | None:
-    """The index file, checked; None when it is missing, damaged, of a later version, or not of this kind of
-    album.
-    """
+    """The index file, checked; None if it is missing, damaged, of a later version or of another kind."""
     try:
         index = load(path)
     except (OSError, FormatError):
@@ -68,8 +62,7 @@ class DerivedIndex:
 
     @contextmanager
     def at(self, snapshot: Snapshot, *, insist: bool = False) -> Iterator[Index | None]:
-        """The index as of this snapshot; None when another thread has brought it further: take a new
-        snapshot.
+        """The index as of this snapshot; None if another thread has brought it further: take a new snapshot.
 
         Args:
             insist: take it to this snapshot whatever its age, keeping all others out meanwhile.
@@ -143,9 +136,8 @@ class DerivedIndex:
                 self._saved = False
             if progress is not None and len(lacking) > _CHUNK:
                 progress(min(start + _CHUNK, len(lacking)), len(lacking))
-        self._generation = (
-            generation  # last: after an interruption the same comparison goes on from what is there
-        )
+        # Last: after an interruption, the same comparison goes on from what is there.
+        self._generation = generation
 
     def _renew(self, method: Flat | Hnsw) -> None:
         self._index = Index(self._identity.dim, method, metric=self._identity.metric)  # type: ignore[arg-type]

@@ -103,9 +103,7 @@ class AlbumExtractor:
         return load_extractor(card.name, size=size)
 
     def _card(self) -> tuple[ModelCard, int | None]:
-        """The registry's card at the input size the album was made with, as its model_id tells
-        ("name@size/...").
-        """
+        """The registry's card at the input size that the album's model_id tells ("name@size/...")."""
         try:
             card = find(self._identity.extractor).card
         except ModelError as error:

@@ -73,9 +73,7 @@ class Ingest:
         """Old paths of the photos that were found to have moved."""
 
     def run(self) -> None:
-        """Do it all. On any exception, Ctrl-C included, what was finished before is committed, and it is
-        passed on.
-        """
+        """Do it all. An exception, Ctrl-C included, is passed on once what was finished is committed."""
         try:
             fresh = self._hash(self._plan.hash_first)
             queue = fresh + self._plan.extract
@@ -90,9 +88,7 @@ class Ingest:
     # --- files that may be known ----------------------------------------------------------------------------
 
     def _hash(self, files: list[FoundFile]) -> list[FoundFile]:
-        """Settle those whose content the catalogue has; returns one of each new content, and notes its
-        copies.
-        """
+        """Settle those whose content is known; returns one file of each new content, and notes its copies."""
         first: dict[bytes, str] = {}
         fresh: list[FoundFile] = []
         for file, outcome in _hashed(files):
@@ -119,15 +115,16 @@ class Ingest:
                 return False
             owners = snapshot.paths_of(content)
         if file.path in owners:
-            self._report.unchanged += 1
+            self._touch(file, content_hash)
+        elif (old := self._left_behind(owners, file.path)) is not None:
+            self._move(old, file, content_hash)
         else:
-            old = self._left_behind(owners, file.path)
-            if old is not None:
-                self._move(old, file, content_hash)
-                return True
-            self._count_new(file.path)
-        self._add_step(lambda batch: batch.share(file, content_hash), file.path)
+            self._share(file, content_hash)
         return True
+
+    def _touch(self, file: FoundFile, content_hash: bytes) -> None:
+        self._report.unchanged += 1
+        self._add_step(lambda batch: batch.share(file, content_hash), file.path)
 
     def _move(self, old_path: str, file: FoundFile, content_hash: bytes) -> None:
         self.taken.add(old_path)
@@ -135,9 +132,7 @@ class Ingest:
         self._add_step(lambda batch: batch.move(old_path, file, content_hash), file.path)
 
     def _left_behind(self, owners: list[str], new_path: str) -> str | None:
-        """Which photo of this content has gone from its path: of several, one of the same file name, else the
-        first.
-        """
+        """The photo of this content that has gone from its path; of several, rather one of the same name."""
         gone = [path for path in owners if path not in self.taken and is_gone(path)]
         name = os.path.basename(new_path)  # noqa: PTH119
         return min(gone, key=lambda path: (os.path.basename(path) != name, path), default=None)  # noqa: PTH119
@@ -145,21 +140,19 @@ class Ingest:
     # --- files that are new ---------------------------------------------------------------------------------
 
     def _extract(self, files: list[FoundFile]) -> list[FoundFile]:
-        """Run the extractor over files; returns those to run it over again: copies of a file that changed
-        meanwhile.
-        """
+        """Run the extractor over files; returns those to do next: copies that turned out to be none."""
         again: list[FoundFile] = []
-        waiting = {file.path: file for file in files}
+        waiting = {Path(file.path): file for file in files}
         extractor = self._extractor()
-        results = extractor.stream([Path(file.path) for file in files])
+        results = extractor.stream(list(waiting))
         try:
             for result in results:
-                file = waiting.pop(str(result.path))
-                again += self._take(file, result, extractor.dim)
+                file = waiting.pop(result.path, None)
+                if file is not None:
+                    again += self._take(file, result, extractor.dim)
         finally:
-            stop = getattr(
-                results, "close", None
-            )  # a generator's threads must end before the lock is given up
+            # The threads of a generator must end before the writer's lock is given up.
+            stop = getattr(results, "close", None)
             if stop is not None:
                 stop()
         for file in waiting.values():
@@ -170,26 +163,26 @@ class Ingest:
         """Record one result, and the copies of that file; returns the copies that turned out to be none."""
         copies = self._copies.pop(file.path, [])
         reason = result.reason if isinstance(result, Failure) else _what_is_wrong(result, dim)
-        if reason is not None or isinstance(result, Failure):
-            self._fail(file, reason or "")
-            for copy, _ in copies:
-                self._fail(copy, reason or "")
-            return []
+        if isinstance(result, Failure) or reason is not None:
+            read = _hash_file(file)
+            self._fail(file, reason or "", transient=not isinstance(read, bytes))
+            for copy, content_hash in copies:
+                if content_hash == read:
+                    self._fail(copy, reason or "")
+            return [copy for copy, content_hash in copies if content_hash != read]
         self._put(file.path, result)
-        again: list[FoundFile] = []
+        same = bytes.fromhex(result.content_hash)
         for copy, content_hash in copies:
-            if content_hash.hex() == result.content_hash:
-                self._count_new(copy.path)
+            if content_hash == same:
                 self._share(copy, content_hash)
-            else:
-                again.append(copy)
-        return again
+        return [copy for copy, content_hash in copies if content_hash != same]
 
     def _put(self, path: str, photo: Photo) -> None:
         self._count_new(path)
         self._add_step(lambda batch: batch.put(path, photo), path)
 
     def _share(self, file: FoundFile, content_hash: bytes) -> None:
+        self._count_new(file.path)
         self._add_step(lambda batch: batch.share(file, content_hash), file.path)
 
     def _count_new(self, path: str) -> None:
@@ -199,8 +192,7 @@ class Ingest:
             self._report.added += 1
 
     def _fail(self, file: FoundFile, reason: str, *, transient: bool = False) -> None:
-        """Record a file that can't be used: for good, unless it can't even be read now or is changing."""
-        transient = transient or not isinstance(_hash_file(file), bytes)
+        """Record a file that can't be used: for good, or (`transient`) as it can't be read now or changes."""
         self._report.failed.append(Failure(Path(file.path), reason))
         self._failed += 1
         self._add_step(lambda batch: batch.fail(file.path, reason, file, transient=transient), file.path)
@@ -247,9 +239,7 @@ def _hashed(files: list[FoundFile]) -> Iterator[tuple[FoundFile, bytes | Failure
 
 
 def _hash_file(file: FoundFile) -> bytes | Failure | None:
-    """The SHA-256 of its bytes (32 bytes); None when it is no longer what the walk saw; Failure when
-    unreadable.
-    """
+    """The SHA-256 of its bytes (32 bytes); None if it is not what the walk saw; Failure if unreadable."""
     digest = hashlib.sha256()
     try:
         with open(file.path, "rb") as stream:  # noqa: PTH123

@@ -44,9 +44,7 @@ class Intake:
     progress: Progress | None
 
     def add(self, roots: Sequence[Root], missing: Sequence[Failure]) -> AddReport:
-        """Take in the photos of these roots and remember the roots; what vanished from them is counted
-        only.
-        """
+        """Take in the photos of these roots, and remember the roots; what has vanished is only counted."""
         report = AddReport(failed=list(missing))
         with self.catalogue.writing() as batch:  # first: so that a sync can go on where this add is cut short
             for root in roots:
@@ -119,9 +117,7 @@ class Intake:
 
 
 def _gone(plan: Plan, taken: set[str]) -> list[str]:
-    """The photos whose file is gone, and not to a new place. (One in a folder that can't be read is not
-    gone.)
-    """
+    """The photos whose file is gone, and not to a new place. In a folder that can't be read, none is gone."""
     return [path for path in plan.missing if path not in taken and is_gone(path)]
 
 

@@ -50,8 +50,7 @@ else:
 
 
 class WriterLock:
-    """`with WriterLock(path):` holds the lock; entering raises AlbumLockedError, naming the holder, when it
-    is taken.
+    """`with WriterLock(path):` holds the lock; if it is taken, raises AlbumLockedError naming the holder.
 
     Args:
         path: the lock file; made when absent.

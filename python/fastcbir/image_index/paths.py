@@ -40,9 +40,7 @@ def canonical_folder(path: str | os.PathLike[str]) -> str:
 
 
 def canonical_file(path: str | os.PathLike[str]) -> str:
-    """Like `canonical_folder` for the folder the file lies in; the file's own name stays, even when it is a
-    link.
-    """
+    """Like `canonical_folder` for the folder the file lies in; its own name stays, even if it is a link."""
     folder, name = os.path.split(os.path.abspath(os.path.expanduser(os.fspath(path))))  # noqa: PTH100, PTH111
     return os.path.join(os.path.realpath(folder), name)  # noqa: PTH118
 

@@ -82,9 +82,7 @@ class Identity:
 
 
 def content_id(content_hash: bytes, vector: bytes) -> int:
-    """The id, in 0 .. 2^63 - 1, of a content: of its file's SHA-256 (32 bytes) together with its vector's
-    bytes.
-    """
+    """The id, in 0 .. 2^63 - 1, of a content: of its file's SHA-256 (32 bytes) and its vector's bytes."""
     return int.from_bytes(hashlib.sha256(content_hash + vector).digest()[:8], "little") >> 1
 
 

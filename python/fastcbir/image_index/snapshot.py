@@ -25,9 +25,7 @@ _SOME = 500  # parameters in one statement; old SQLite allows 999
 
 @dataclass(frozen=True)
 class PhotoFilter:
-    """Which photos count: by path (SQLite GLOB, see `paths.glob_pattern`) and capture time (ISO 8601,
-    local).
-    """
+    """Which photos count: by path (see `paths.glob_pattern`) and capture time (ISO 8601, local)."""
 
     glob: bytes | None = None
     after: str | None = None

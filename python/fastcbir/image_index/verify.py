@@ -27,9 +27,7 @@ _VECTOR_SLACK = 1e-5  # the index normalises once more; float32 has 6e-8
 
 
 def verify(catalogue: Catalogue, index_path: Path) -> list[Problem]:
-    """All problems of an album; see results.Problem for the kinds. Run it while nobody writes to the
-    album.
-    """
+    """All problems of an album; results.Problem tells the kinds. Run it while nobody writes."""
     problems = [
         Problem("catalogue", catalogue.path, f"SQLite reports: {said}; restore the catalogue from a backup")
         for said in catalogue.integrity()
