@@ -7,10 +7,19 @@ import ctypes
 import gc
 import os
 import re
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["pin", "reset_peak", "resident_bytes", "resident_peak_bytes", "settle", "usable_cores"]
+__all__ = [
+    "end_with_parent",
+    "pin",
+    "reset_peak",
+    "resident_bytes",
+    "resident_peak_bytes",
+    "settle",
+    "usable_cores",
+]
 
 
 def _status(field: str) -> int | None:
@@ -43,6 +52,12 @@ def settle() -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def end_with_parent() -> None:
+    """Let the kernel end this process when the harness dies, also in the midst of a long build."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").prctl(1, signal.SIGKILL, 0, 0, 0)  # 1 is PR_SET_PDEATHSIG
 
 
 def usable_cores() -> list[int]:

@@ -162,4 +162,5 @@ def serve(connection: Connection) -> None:
 
 
 if __name__ == "__main__":
+    process.end_with_parent()
     serve(Connection(int(sys.argv[1])))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -308,6 +311,28 @@ def test_a_worker_that_fails_or_dies_is_named(worker_log: Path) -> None:
         Worker(Algorithm("dead", "os:abort", "p", "json"), worker_log, 1) as worker,
     ):
         worker.ask("build", timeout=60, base="", queries="", metric="l2", cores=[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a promise of the Linux kernel")
+def test_no_worker_outlives_the_harness(tmp_path: Path) -> None:
+    program = (
+        "import os, signal; from pathlib import Path\n"
+        "from benchmarks.protocol import Algorithm; from benchmarks.workers import Worker\n"
+        f"worker = Worker(Algorithm('x', 'm:C', 'p', 'json'), Path({str(tmp_path / 'log')!r}), 1)\n"
+        "print(worker._process.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -9, done.stderr
+    state = Path("/proc") / done.stdout.strip() / "stat"
+    deadline = time.monotonic() + 30
+    with contextlib.suppress(FileNotFoundError):  # gone, which is what we wait for
+        while ") Z " not in state.read_text():
+            assert time.monotonic() < deadline, "the worker still runs"
+            time.sleep(0.02)
 
 
 def test_a_sweep_of_our_own_end_to_end(tmp_path: Path) -> None:
