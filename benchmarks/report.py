@@ -75,6 +75,7 @@ def _points(by_algorithm: dict[str, list[Result]]) -> str:
         "p95",
         "p99",
         "queries",
+        "repetitions",
     ]
     rows = []
     for points in by_algorithm.values():
@@ -90,6 +91,7 @@ def _points(by_algorithm: dict[str, list[Result]]) -> str:
                         *(f"{point.metrics[name]:.4f}" if name in point.metrics else "-" for name in recalls),
                         *("-" if number is None else f"{number:,.0f}" for number in numbers),
                         str(point.queries),
+                        str(len(point.single_ns)),
                         str(len(point.single_ns)),
                     ],
                 )
