@@ -17,7 +17,7 @@ from PIL import Image
 
 from fastcbir.extract import Failure, Photo
 from fastcbir.extract.decode import DecodeError, decode
-from fastcbir.image_index import ImageIndex
+from fastcbir.image_index import AddReport, ImageIndex
 
 GRID = 4
 
@@ -146,3 +146,20 @@ def complete(album: ImageIndex, count: int) -> None:
     paths = album.paths()
     assert len(paths) == count
     assert [hits[0].path for hits in album.search(paths, k=1)] == paths
+
+
+def counts(report: AddReport) -> dict[str, int]:
+    """What is not zero."""
+    names = ("added", "updated", "moved", "unchanged", "vanished")
+    found = {name: getattr(report, name) for name in names} | {"failed": len(report.failed)}
+    return {name: number for name, number in found.items() if number}
+
+
+def names(album: ImageIndex) -> list[str]:
+    return [path.name for path in album.paths()]
+
+
+def nearest(album: ImageIndex, seed: int) -> str:
+    (hit,) = album.search(picture(seed), k=1)
+    assert hit.score > 0.999
+    return str(hit.path.name)
