@@ -9,6 +9,7 @@ namespace {
 // Each builds on those before it.
 // clang-format off
 #include "fastcbir/kernels/generic.inc"
+#include "fastcbir/kernels/epilogue_avx.inc"
 #include "fastcbir/kernels/generic_bytes.inc"
 #include "fastcbir/kernels/generic_float.inc"
 #include "fastcbir/kernels/avx512_lanes.inc"

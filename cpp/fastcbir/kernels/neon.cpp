@@ -1,5 +1,6 @@
 // NEON, aarch64's baseline: nothing here asks for more than ARMv8-A.
 #include <arm_neon.h>
+#include <math.h>
 #include <string.h>
 
 #include "fastcbir/kernels/tables.hpp"
@@ -10,6 +11,7 @@ namespace {
 // Each builds on those before it.
 // clang-format off
 #include "fastcbir/kernels/generic.inc"
+#include "fastcbir/kernels/epilogue_plain.inc"
 #include "fastcbir/kernels/generic_bytes.inc"
 #include "fastcbir/kernels/generic_float.inc"
 #include "fastcbir/kernels/neon_lanes.inc"

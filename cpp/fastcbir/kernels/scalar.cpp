@@ -11,6 +11,7 @@ namespace {
 // Each builds on those before it.
 // clang-format off
 #include "fastcbir/kernels/generic.inc"
+#include "fastcbir/kernels/epilogue_plain.inc"
 #include "fastcbir/kernels/generic_bytes.inc"
 #include "fastcbir/kernels/generic_float.inc"
 #include "fastcbir/kernels/scalar_lanes.inc"
