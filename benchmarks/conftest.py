@@ -88,12 +88,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """--compare runs the comparison alone; without it there is nothing to compare."""
+    """--compare runs the comparison alone; a named dataset or algorithm leaves out the kernels."""
     comparing = config.getoption("--compare") is not None
+    named = bool(config.getoption("--dataset") or config.getoption("--algo"))
     here = Path(__file__).parent
 
     def unwanted(item: pytest.Item) -> bool:
-        return here in item.path.parents and comparing != (item.name == "test_compare")
+        if here not in item.path.parents:
+            return False
+        if named and here / "kernels" in item.path.parents:
+            return True
+        return comparing != (item.name == "test_compare")
 
     config.hook.pytest_deselected(items=[item for item in items if unwanted(item)])
     items[:] = [item for item in items if not unwanted(item)]
