@@ -1,8 +1,8 @@
 """ImageIndex, a folder of photos that can be searched by content: the door; the other files are behind it.
 
-    album.fcbir/catalog.db    SQLite, the truth          (catalogue.py, schema.py)
-    album.fcbir/index.fcx     the search index, derived  (derived.py)
-    album.fcbir/writer.lock   one writer at a time       (lock.py)
+album.fcbir/catalog.db    SQLite, the truth          (catalogue.py, schema.py)
+album.fcbir/index.fcx     the search index, derived  (derived.py)
+album.fcbir/writer.lock   one writer at a time       (lock.py)
 """
 
 from __future__ import annotations
