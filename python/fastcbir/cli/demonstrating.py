@@ -88,6 +88,8 @@ def _tell(result: DemoResult) -> None:
             say(f"  {'-' * 42}")
         recall, precision = 100 * line.recall_at_1, 100 * line.mean_average_precision
         say(f"  {line.title:<14}{line.queries:>8}{recall:>9.1f} %{precision:>7.1f} %")
+    strict = 100 * result.summaries[-1].strict_recall_at_1
+    say(f"  A photograph's own tiles are not counted; were they wrong: {strict:.1f} %")
     say("")
     say(f"  indexing a photo   {figures['index_ms_per_photo']:.0f} ms")
     say(f"  looking at a query {figures['extract_ms_p50']:.0f} ms (p99 {figures['extract_ms_p99']:.0f} ms)")

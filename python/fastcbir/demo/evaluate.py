@@ -64,12 +64,21 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Summary:
-    """Means over the queries of one kind, or of all."""
+    """Means over the queries of one kind, or of all.
+
+    Attributes:
+        title, what: of the kind of view.
+        queries: how many.
+        recall_at_1: share whose first hit that counts was right.
+        strict_recall_at_1: the same if what is ignored counted as wrong.
+        mean_average_precision: by revisitop's rule.
+    """
 
     title: str
     what: str
     queries: int
     recall_at_1: float
+    strict_recall_at_1: float
     mean_average_precision: float
 
 
@@ -115,6 +124,7 @@ def _summary(title: str, what: str, outcomes: Sequence[Outcome]) -> Summary:
         what,
         len(outcomes),
         float(np.mean([outcome.first for outcome in outcomes])),
+        float(np.mean([outcome.hits[0].path in outcome.right for outcome in outcomes])),
         float(np.mean([outcome.average_precision for outcome in outcomes])),
     )
 

@@ -45,7 +45,15 @@ def make_page(result: DemoResult) -> Page:
         ),
         facts=_facts(result),
         sections=[
-            Section("By kind of view", table=_table(result)),
+            Section(
+                "By kind of view",
+                (
+                    "A tile of the photograph that is asked for shows a part of it, and is not counted. If "
+                    f"it counted as wrong, recall@1 over all views would be "
+                    f"{percent(overall.strict_recall_at_1)}.",
+                ),
+                table=_table(result),
+            ),
             Section(
                 "One search of each kind",
                 (
@@ -174,8 +182,8 @@ def _method(result: DemoResult) -> Section:
         "the mean average precision by revisitop's rule. Exact copies of a photograph are as right as "
         "itself.",
         f"The {tiles} tiles are parts of the larger photographs, cut without overlap, so that the gallery is "
-        "larger and harder. A tile of the photograph that is asked for shows part of what the query shows, "
-        "so it is not counted; every other tile is a wrong answer.",
+        "larger and harder. Those of the photograph that is asked for are not counted; every other tile is a "
+        "wrong answer.",
         "Times are wall times of this run on all cores: indexing reads, decodes and extracts each file and "
         "commits it to the album; looking at a query reads, decodes and extracts one file alone; searching "
         f"asks the album for ten hits. Getting the model ready took {result.load_s:.1f} s, the whole demo "
