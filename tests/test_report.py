@@ -83,6 +83,7 @@ def full_page() -> Page:
             Section(
                 "Cards", cards=[Card(BLUE, "tile", verdict="ignored"), Card(RED, "x", "", "wrong", True)]
             ),
+            Section("Answers", cards=[Card(RED, "answer")], asked=Card(BLUE, "question")),
             Section("Folded", ("inside",), folded=True),
         ],
         footer="footer",
@@ -96,7 +97,17 @@ def test_everything_given_is_there_and_nests() -> None:
     checker = read(render(full_page()))
     for text in ("Title & <more>", "eyebrow", "lead", "98.1 %", "recall@1", "of 7", "a paragraph", "Crop"):
         assert text in checker.text
-    for text in ("query", "d 1", "no photo found", "tile", "Folded", "inside", "footer"):
+    for text in (
+        "query",
+        "d 1",
+        "no photo found",
+        "tile",
+        "answer",
+        "question",
+        "Folded",
+        "inside",
+        "footer",
+    ):
         assert text in checker.text
     names = [tag for tag, _ in checker.elements]
     assert names.count("title") == names.count("h1") == names.count("details") == 1
@@ -116,7 +127,7 @@ def test_the_page_needs_nothing_else() -> None:
 def test_a_picture_is_stored_once_however_often_it_is_shown() -> None:
     document = render(full_page())
     assert document.count(RED.uri) == document.count(BLUE.uri) == 1
-    assert len(read(document).classes("pic")) == 6
+    assert len(read(document).classes("pic")) == 8
 
 
 def test_verdicts_are_told_by_border_mark_and_word() -> None:

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        return _interrupted()
+        return _interrupted(given)
     except BrokenPipeError:
         # Whoever read the output has enough, as in `fastcbir search ... | head`. What is still buffered goes
         # nowhere, so that the interpreter's last flush does not fail in turn.
@@ -69,6 +69,8 @@ def _run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else OK
 
 
-def _interrupted() -> int:
-    complain("interrupted; what was finished is kept, and the same command goes on from there")
+def _interrupted(arguments: list[str]) -> int:
+    resumes = bool({"index", "sync"} & set(arguments[:1]))
+    kept = "; what was finished is kept, and the same command goes on from there" if resumes else ""
+    complain(f"interrupted{kept}")
     return INTERRUPTED

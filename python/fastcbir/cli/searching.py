@@ -153,11 +153,11 @@ def _page(wanted: Wanted, hits: list[PhotoHit], total: int, html: Path | None, s
         title=f"Photos like {wanted.image.name}",
         lead=f"The nearest {len(hits):,} of {total:,} photos, by what they show.",
         sections=[
-            Section("Query", cards=[asked]),
             Section(
                 "Hits",
                 ("The nearest first. A click opens the photo.",) if hits else ("No photo found.",),
                 cards=cards,
+                asked=asked,
             ),
         ],
     )

@@ -95,6 +95,7 @@ class Section:
         text: paragraphs.
         rows: queries with their hits.
         cards: a grid of pictures.
+        asked: the query that the cards answer, beside them.
         table: numbers.
         folded: closed until the reader opens it.
     """
@@ -103,6 +104,7 @@ class Section:
     text: Sequence[str] = ()
     rows: Sequence[Row] = ()
     cards: Sequence[Card] = ()
+    asked: Card | None = None
     table: Table | None = None
     folded: bool = False
 

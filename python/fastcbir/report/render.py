@@ -107,9 +107,13 @@ def _section(section: Section, pictures: _Pictures) -> Iterator[str]:
         yield from _table(section.table)
     for row in section.rows:
         yield from _row(row, pictures)
+    if section.asked:
+        yield f'<div class="beside"><div class="asked">{_card(section.asked, pictures)}</div>'
     if section.cards:
         yield '<div class="grid">'
         yield from (_card(card, pictures) for card in section.cards)
+        yield "</div>"
+    if section.asked:
         yield "</div>"
     yield "</details>" if section.folded else "</section>"
 
