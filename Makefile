@@ -25,7 +25,8 @@ help: ## This list
 
 demo: ## Install with the demo's needs and search real photographs (PHOTOS=DIR adds your own)
 	@$(INSTALL) demo
-	@$(BIN)/fastcbir demo $${PHOTOS:+--photos "$$PHOTOS"}
+	@case "$$PHOTOS" in "~/"*) PHOTOS=$$HOME/$${PHOTOS#"~/"};; esac; \
+		$(BIN)/fastcbir demo --out build/demo $${PHOTOS:+--photos "$$PHOTOS"}
 
 # One after the other, the quick complaints first; each is a target of its own.
 test: ## Everything that must pass: style, types, C++ tests, Python tests, every instruction set, benchmark smoke
