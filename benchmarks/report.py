@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.store import Result, slug_of
-from benchmarks.summary import HEADINGS, cells, groups, tables
+from benchmarks.summary import HEADINGS, cells, groups, left_out, tables
 
 __all__ = ["METHOD", "write_report"]
 
@@ -129,22 +129,8 @@ def _builds(by_algorithm: dict[str, list[Result]]) -> str:
 
 
 def _notes(notes: dict[str, Any]) -> str:
-    parts = []
-    for dataset, drift in notes.get("drift", {}).items():
-        if drift:
-            parts.append(
-                f"<li>{html.escape(dataset)}: the anchor {html.escape(drift['anchor'])} changed by "
-                f"{drift['median_change']:+.1%} (median), {drift['worst_change']:+.1%} (worst setting) "
-                f"from the start of the run to its end.</li>"
-            )
-    for dataset, loads in notes.get("load_average_after", {}).items():
-        line = f"{dataset}: load average at the end {', '.join(f'{load:.1f}' for load in loads)}."
-        parts.append(f"<li>{html.escape(line)}</li>")
-    for kind in ("failed", "skipped"):
-        for item in notes.get(kind, []):
-            line = f"{item['dataset']}: {item['algorithm']} {kind}: {item['reason']}"
-            parts.append(f"<li>{html.escape(line)}</li>")
-    return f"<ul>{''.join(parts)}</ul>" if parts else "<p>Nothing was left out.</p>"
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in left_out(notes))
+    return f"<ul>{items}</ul>" if items else "<p>Nothing was left out.</p>"
 
 
 def write_report(

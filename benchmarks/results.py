@@ -14,7 +14,7 @@ from benchmarks.folder import render
 from benchmarks.plots import draw_all
 from benchmarks.report import METHOD
 from benchmarks.store import Result, load_run, slug_of
-from benchmarks.summary import HEADINGS, cells, tables
+from benchmarks.summary import HEADINGS, cells, left_out, tables
 
 __all__ = ["main", "write_results"]
 
@@ -41,24 +41,6 @@ def _machine(machine: dict[str, Any]) -> list[str]:
         "load at start": ", ".join(f"{load:.1f}" for load in machine["load_average"] or []),
     }
     return [f"* {name}: {value}" for name, value in facts.items()]
-
-
-def _left_out(notes: dict[str, Any]) -> list[str]:
-    lines = []
-    for dataset, drift in notes.get("drift", {}).items():
-        if drift:
-            lines.append(
-                f"* {dataset}: from start to end the anchor {drift['anchor']} changed by "
-                f"{drift['median_change']:+.1%} in QPS (median), {drift['worst_change']:+.1%} at worst."
-            )
-    for dataset, loads in notes.get("load_average_after", {}).items():
-        lines.append(f"* {dataset}: load average at the end {', '.join(f'{load:.1f}' for load in loads)}.")
-    for kind in ("failed", "skipped"):
-        lines += [
-            f"* {item['dataset']}: {item['algorithm']} {kind}: {item['reason']}"
-            for item in notes.get(kind, [])
-        ]
-    return lines
 
 
 def write_results(runs: Sequence[Path], out: Path) -> None:
@@ -98,9 +80,9 @@ def write_results(runs: Sequence[Path], out: Path) -> None:
                 for path in drawn
                 if path.name.startswith(f"{drawn_stem(table.dataset, table.k)}-")
             ]
-        left_out = _left_out(notes)
-        if left_out:
-            lines += ["", "Left out, failed, and the machine's drift:", "", *left_out]
+        noted = left_out(notes)
+        if noted:
+            lines += ["", "Drift, load, and what was left out:", "", *(f"* {line}" for line in noted)]
     out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

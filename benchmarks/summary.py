@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.figures import RECALL_LEVELS, AtRecall, at_recall
 from benchmarks.store import Result
 
-__all__ = ["HEADINGS", "Row", "Table", "cells", "groups", "latency_at", "qps_at", "tables"]
+__all__ = ["HEADINGS", "Row", "Table", "cells", "groups", "latency_at", "left_out", "qps_at", "tables"]
 
 HEADINGS = [
     "algorithm",
@@ -127,3 +128,22 @@ def cells(row: Row) -> list[str]:
         _number(row.batch_qps),
         f"{row.best_recall:.4f}",
     ]
+
+
+def left_out(notes: Mapping[str, Any]) -> list[str]:
+    """A run's notes as lines: drift of the anchor, load, what failed or was skipped and why."""
+    lines = []
+    for dataset, drift in notes.get("drift", {}).items():
+        if drift:
+            lines.append(
+                f"{dataset}: from start to end the anchor {drift['anchor']} changed by "
+                f"{drift['median_change']:+.1%} in QPS (median), {drift['worst_change']:+.1%} at worst."
+            )
+    for dataset, loads in notes.get("load_average_after", {}).items():
+        lines.append(f"{dataset}: load average at the end {', '.join(f'{load:.1f}' for load in loads)}.")
+    for kind in ("failed", "skipped"):
+        alike: dict[tuple[str, str], list[str]] = {}
+        for item in notes.get(kind, []):
+            alike.setdefault((item["dataset"], item["reason"]), []).append(item["algorithm"])
+        lines += [f"{dataset}: {', '.join(names)} {kind}: {why}" for (dataset, why), names in alike.items()]
+    return lines
