@@ -145,6 +145,7 @@ def test_copies_count_each_and_never_crowd_out_a_filter(tmp_path: Path) -> None:
             "others"
         ] * 2
         assert [hit.path.name for hit in album.search(picture(1), k=2, glob="copies/5*")] == ["5.png"]
+        assert len(album.search(picture(1), k=10, glob="copies/*")) == 6
 
 
 def test_an_empty_album_finds_nothing(tmp_path: Path) -> None:

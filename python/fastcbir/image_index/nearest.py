@@ -36,7 +36,7 @@ def nearest_photos(
         with catalogue.reading() as snapshot, index.at(snapshot, insist=attempt == _TRIES) as at_snapshot:
             if at_snapshot is None:
                 continue
-            allow = snapshot.content_ids(wanted) if wanted else None
+            allow = snapshot.passing_ids(wanted) if wanted else None
             if len(at_snapshot) == 0 or (allow is not None and len(allow) == 0):
                 return [[] for _ in vectors]
             found = at_snapshot.search(vectors, k, allow=allow)

@@ -160,18 +160,23 @@ class Snapshot:
         rows = self._ask("SELECT path FROM photos WHERE content_id = ? ORDER BY path", (content_id,))
         return [decode_path(row[0]) for row in rows]
 
-    def content_ids(self, wanted: PhotoFilter | None = None) -> npt.NDArray[np.int64]:
-        """(N,) int64, ascending: the contents of all photos, or of those that pass the filter."""
-        if not wanted:
-            rows = self._ask("SELECT DISTINCT content_id FROM photos ORDER BY content_id")
-        else:
-            where, values = wanted.where()
-            rows = self._ask(
-                "SELECT DISTINCT content_id FROM photos JOIN contents ON contents.id = content_id WHERE "
-                f"{where} ORDER BY content_id",
-                values,
-            )
+    def content_ids(self) -> npt.NDArray[np.int64]:
+        """(N,) int64, ascending: the contents of all photos, which are what the search index holds."""
+        rows = self._ask("SELECT DISTINCT content_id FROM photos ORDER BY content_id")
         return np.fromiter((row[0] for row in rows), np.int64)
+
+    def passing_ids(self, wanted: PhotoFilter) -> npt.NDArray[np.int64]:
+        """(N,) int64: the contents that have a photo that passes the filter, in any order, some perhaps twice,
+        and perhaps some without a photo, which the index does not hold.
+        """
+        where, values = wanted.where()
+        if wanted.glob is None:  # no look at the photos is needed, and the index on captured_at has it all
+            query = f"SELECT id FROM contents WHERE {where}"
+        elif wanted.after is None and wanted.before is None:
+            query = f"SELECT content_id FROM photos WHERE {where}"
+        else:
+            query = f"SELECT content_id FROM photos JOIN contents ON contents.id = content_id WHERE {where}"
+        return np.fromiter((row[0] for row in self._ask(query, values)), np.int64)
 
     def vectors(self, ids: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """The vectors of these contents, in their order: (M,) int64 ids and (M, dim) float32.
