@@ -166,8 +166,8 @@ class Snapshot:
         return np.fromiter((row[0] for row in rows), np.int64)
 
     def passing_ids(self, wanted: PhotoFilter) -> npt.NDArray[np.int64]:
-        """(N,) int64: the contents that have a photo that passes the filter, in any order, some perhaps twice,
-        and perhaps some without a photo, which the index does not hold.
+        """(N,) int64: the contents that have a photo that passes the filter, in any order, perhaps with
+        repetitions and with contents that no photo has, which the index does not hold.
         """
         where, values = wanted.where()
         if wanted.glob is None:  # no look at the photos is needed, and the index on captured_at has it all
