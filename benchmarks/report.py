@@ -99,6 +99,11 @@ def _points(by_algorithm: dict[str, list[Result]]) -> str:
     return f"<details><summary>Every measured point</summary>{_table(headings, rows)}</details>"
 
 
+def _build_times(build: dict[str, Any]) -> str:
+    processor = f" ({build['cpu_seconds']:.1f} s of processor time)" if "cpu_seconds" in build else ""
+    return f"{build['seconds']:.1f} s{processor} with {build['threads']} thread(s)"
+
+
 def _builds(by_algorithm: dict[str, list[Result]]) -> str:
     headings = [
         "algorithm",
@@ -116,11 +121,7 @@ def _builds(by_algorithm: dict[str, list[Result]]) -> str:
     rows = []
     for name, points in sorted(by_algorithm.items()):
         first = points[0]
-        builds = "; ".join(
-            f"{build['seconds']:.1f} s ({build['cpu_seconds']:.1f} s of processor time) "
-            f"with {build['threads']} thread(s)"
-            for build in first.builds
-        )
+        builds = "; ".join(_build_times(build) for build in first.builds)
         parameters = ", ".join(f"{key}={value}" for key, value in first.build_params.items())
         package = f"{first.package['name']} {first.package['version']}"
         memory = [megabytes(first.builds[0][kind]) for kind in ("peak_bytes", "reported_bytes")]

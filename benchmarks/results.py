@@ -6,6 +6,7 @@ python -m benchmarks.results benchmarks/runs/20260101-120000-full [MORE RUNS] [-
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ def _machine(machine: dict[str, Any]) -> list[str]:
     return [f"* {name}: {value}" for name, value in facts.items()]
 
 
+def _command(machine: dict[str, Any]) -> str:
+    """The command line without --out, which is nobody else's concern."""
+    words = shlex.split(machine["command"])
+    if "--out" in words:
+        at = words.index("--out")
+        del words[at : at + 2]
+    return shlex.join(words)
+
+
 def write_results(runs: Sequence[Path], out: Path) -> None:
     """Write `out` and, into results/ beside it, the plots. A later run replaces an earlier one's dataset.
 
@@ -66,7 +76,7 @@ def write_results(runs: Sequence[Path], out: Path) -> None:
         kept = [result for result in results if latest[result.dataset["name"], result.k] == number]
         if not kept:
             continue
-        lines += ["", f"## {runs[number].name}", "", "```", machine["command"], "```", ""]
+        lines += ["", f"## {runs[number].name}", "", "```", _command(machine), "```", ""]
         lines += _machine(machine)
         drawn = draw_all(kept, pictures)
         for table in tables(kept):
