@@ -8,7 +8,12 @@ from reference import Array, distances, make_vectors, recall
 
 import fastcbir as fc
 
-METHODS = [fc.Flat(), fc.Hnsw(m=8, ef_construction=60)]
+METHODS = [
+    fc.Flat(),
+    fc.Hnsw(m=8, ef_construction=60),
+    fc.Hnsw(ef_construction=60, codec="rabitq1"),
+    fc.Hnsw(ef_construction=60, codec="rabitq2"),
+]
 
 
 def truth(queries: Array, vectors: dict[int, Array], k: int) -> Array:

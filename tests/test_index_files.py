@@ -24,7 +24,8 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def make_index(method: fc.Flat | fc.Hnsw, dtype: str = "float32") -> fc.Index:
     """With everything a file can hold: own ids, removed and updated vectors."""
-    index = fc.Index(9, method, dtype=dtype, metric="cosine")
+    packed = isinstance(method, fc.Hnsw) and method.codec is not None
+    index = fc.Index(9, method, dtype=dtype, metric="l2" if packed else "cosine")
     index.add(make_vectors(300, 9, dtype, 1), np.arange(300) * 7 + 5)
     index.remove([5, 12])
     index.update(make_vectors(1, 9, dtype, 2), [19])
@@ -33,7 +34,10 @@ def make_index(method: fc.Flat | fc.Hnsw, dtype: str = "float32") -> fc.Index:
 
 @pytest.mark.parametrize("mmap", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("method", [fc.Flat(), fc.Hnsw(m=5, ef_construction=33, keep_pruned=False, seed=9)])
+@pytest.mark.parametrize(
+    "method",
+    [fc.Flat(), fc.Hnsw(m=5, ef_construction=33, keep_pruned=True, seed=9), fc.Hnsw(seed=4, codec="rabitq2")],
+)
 def test_round_trip(tmp_path: Path, method: fc.Flat | fc.Hnsw, dtype: str, mmap: bool) -> None:
     index = make_index(method, dtype)
     path = tmp_path / "a.fcx"

@@ -17,6 +17,8 @@ __all__ = ["Index", "available_isas", "isa", "load"]
 
 Progress = Callable[[int, int], object]
 
+_CODE_BITS: dict[Literal["rabitq1", "rabitq2"] | None, int] = {None: 0, "rabitq1": 1, "rabitq2": 2}
+
 
 class Index:
     """Vectors that can be searched by nearness.
@@ -57,6 +59,8 @@ class Index:
         elif isinstance(method, Hnsw):
             if method.m < 0 or method.ef_construction < 0 or not 0 <= method.seed < 2**64:
                 raise ValueError(f"the numbers of a method must not be negative, got {method}")
+            if method.codec not in _CODE_BITS:
+                raise ValueError(f"codec must be None, 'rabitq1' or 'rabitq2', got {method.codec!r}")
             core = _core.Hnsw(
                 dim,
                 metric,
@@ -65,6 +69,7 @@ class Index:
                 ef_construction=method.ef_construction,
                 keep_pruned=method.keep_pruned,
                 seed=method.seed,
+                code_bits=_CODE_BITS[method.codec],
             )
         else:
             raise ValueError(f"method must be Flat() or Hnsw(...), got {method!r}")
@@ -75,7 +80,11 @@ class Index:
     def _from_core(cls, core: _core.Index) -> Index:
         index = cls.__new__(cls)
         index._core = core
-        index._method = Hnsw(*core.params) if isinstance(core, _core.Hnsw) else Flat()
+        index._method = Flat()
+        if isinstance(core, _core.Hnsw):
+            m, ef_construction, keep_pruned, seed, code_bits = core.params
+            codec = next(name for name, bits in _CODE_BITS.items() if bits == code_bits)
+            index._method = Hnsw(m, ef_construction, keep_pruned, seed, codec)
         return index
 
     def add(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +26,20 @@ class Hnsw:
             in usearch.
         ef_construction: how many of the nearest nodes an insert looks at. 1..10000. "efConstruction"
             elsewhere.
-        keep_pruned: fill up a list of links with the nearest of those that the selection rule pruned. Off,
-            as in
-            hnswlib: on costs build time and, on word vectors, recall beyond .99, for a little at low `ef`.
+        keep_pruned: fill up a list of links with the nearest of those that the selection rule pruned. hnswlib
+            leaves them out: quicker to build, but inner products of vectors of all lengths lose recall.
         seed: of the random levels. The same seed and one thread give the same graph.
+        codec: "rabitq1" or "rabitq2" keeps codes of a node's neighbours beside the node, with 1 or 2 bits a
+            dimension (RaBitQ, laid out as in SymphonyQG): fewer and more orderly reads a query, for 2 * m or
+            4 * m bits of memory a dimension. The distances in results are exact all the same. Needs `m` to
+            be a multiple of 16. New, and still being tuned: None is the safe choice.
     """
 
     m: int = 16
     ef_construction: int = 200
-    keep_pruned: bool = False
+    keep_pruned: bool = True
     seed: int = 0
+    codec: Literal["rabitq1", "rabitq2"] | None = None
 
 
 Method = Flat | Hnsw

@@ -53,7 +53,16 @@ HnswBuilder::HnswBuilder(const HnswParams& params, const Space& space, const Vec
       space_(space),
       vectors_(vectors),
       graph_(graph),
-      locks_(std::make_unique<std::atomic<std::uint8_t>[]>(graph.links.size())) {}
+      locks_(std::make_unique<std::atomic<std::uint8_t>[]>(graph.links.size())),
+      changed_(graph.links.size()) {}
+
+std::vector<NodeId> HnswBuilder::changed_nodes() const {
+  std::vector<NodeId> nodes;
+  for (std::size_t node = 0; node < changed_.size(); ++node) {
+    if (changed_[node] != 0) nodes.push_back(static_cast<NodeId>(node));
+  }
+  return nodes;
+}
 
 ParallelOutcome HnswBuilder::insert(std::size_t first, std::size_t last, std::size_t threads, Monitor* monitor) {
   if (first == last) return {};
@@ -144,6 +153,7 @@ void HnswBuilder::insert_node(NodeId node, Workspace& workspace) {
   for (std::size_t at = 0; at <= start; ++at) {
     const NodeLock lock(locks_[node]);
     graph_.links.set(node, at, workspace.chosen[at]);
+    changed_[node] = 1;
   }
   // Whoever finds the node through a link made below must also see the links set above.
   std::atomic_thread_fence(std::memory_order_release);
@@ -192,6 +202,7 @@ void HnswBuilder::link_back(NodeId node, std::size_t level, NodeId neighbor, Wor
   const std::size_t room = links.capacity(level);
   const NodeLock lock(locks_[node]);
   std::uint32_t* slots = links.block(node, level);
+  changed_[node] = 1;
   std::size_t count = 0;
   while (count < room && load_link(slots[count]) != no_node) {
     if (load_link(slots[count]) == neighbor) return;

@@ -23,8 +23,8 @@ namespace fastcbir {
 
 // A graph and where its searches begin.
 struct HnswGraph {
-  explicit HnswGraph(const HnswParams& params) : links(params.m0(), params.m) {}
-  explicit HnswGraph(GraphLinks with_links, NodeId with_entry) : links(std::move(with_links)), entry(with_entry) {}
+  HnswGraph(const HnswParams& params, std::size_t payload_bytes) : links(params.m0(), params.m, payload_bytes) {}
+  HnswGraph(GraphLinks with_links, NodeId with_entry) : links(std::move(with_links)), entry(with_entry) {}
 
   GraphLinks links;
   NodeId entry = no_node;
@@ -43,6 +43,8 @@ class HnswBuilder {
 
   // Inserts nodes [first, last) of the store. `completed` counts from `first`.
   ParallelOutcome insert(std::size_t first, std::size_t last, std::size_t threads, Monitor* monitor);
+  // The nodes whose level-0 links have changed since the builder was made, once each, in order.
+  std::vector<NodeId> changed_nodes() const;
   // Inserts these nodes, whose present links are dropped: how compaction brings back what lost its way.
   void reinsert(std::span<const NodeId> nodes, std::size_t threads);
 
@@ -76,6 +78,7 @@ class HnswBuilder {
   HnswGraph& graph_;
   std::mutex entry_mutex_;
   std::unique_ptr<std::atomic<std::uint8_t>[]> locks_;  // one a node: held to change its links
+  std::vector<std::uint8_t> changed_;                   // one a node, written under its lock
 };
 
 }  // namespace fastcbir

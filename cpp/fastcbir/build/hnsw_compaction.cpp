@@ -45,7 +45,7 @@ HnswGraph consolidate(const HnswParams& params, const Space& space, const Vector
     survivors.push_back(static_cast<NodeId>(node));
     levels.push_back(static_cast<std::uint8_t>(old_links.level_of(static_cast<NodeId>(node))));
   }
-  HnswGraph fresh(params);
+  HnswGraph fresh(params, graph.links.payload_bytes());
   fresh.links.append(levels);
   if (survivors.empty()) return fresh;
   fresh.entry = static_cast<NodeId>(std::max_element(levels.begin(), levels.end()) - levels.begin());

@@ -1,12 +1,15 @@
 #include "fastcbir/index/hnsw_index.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 #include "fastcbir/build/hnsw_compaction.hpp"
 #include "fastcbir/core/parallel.hpp"
+#include "fastcbir/kernels/dispatch.hpp"
 #include "fastcbir/search/gather_expander.hpp"
 #include "fastcbir/search/greedy_search.hpp"
+#include "fastcbir/search/packed_expander.hpp"
 #include "fastcbir/search/scan_lists.hpp"
 #include "fastcbir/stop/policy.hpp"
 
@@ -24,12 +27,23 @@ void check_params(const HnswParams& params) {
   if (params.ef_construction == 0 || params.ef_construction > max_ef_construction) {
     throw std::invalid_argument("ef_construction must be in 1..10000, got " + std::to_string(params.ef_construction));
   }
+  if (params.code_bits > 2) {
+    throw std::invalid_argument("codes have 1 or 2 bits a dimension, got " + std::to_string(params.code_bits));
+  }
+  if (params.code_bits > 0 && params.m0() % kernels::packed_neighbors != 0) {
+    throw std::invalid_argument("codes come in blocks of 32 links: m must be a multiple of 16, got " +
+                                std::to_string(params.m));
+  }
 }
 
 HnswParams read_params(const io::Reader& reader) {
   const AlignedBuffer bytes = reader.section(io::hnsw_params_tag, sizeof(io::HnswSection), false);
   const io::HnswSection section = bytes.as<io::HnswSection>().front();
-  const HnswParams params{section.m, section.ef_construction, section.keep_pruned != 0, section.seed};
+  HnswParams params{section.m, section.ef_construction, section.keep_pruned != 0, section.seed, 0};
+  if (reader.has(io::packed_tag)) {
+    params.code_bits =
+        reader.section(io::packed_tag, sizeof(io::PackedSection), false).as<io::PackedSection>()[0].planes;
+  }
   try {
     check_params(params);
   } catch (const std::invalid_argument& error) {
@@ -38,13 +52,22 @@ HnswParams read_params(const io::Reader& reader) {
   return params;
 }
 
-HnswGraph read_graph(const io::Reader& reader, const HnswParams& params, bool mapped) {
+std::unique_ptr<PackedCodec> make_codec(const Space& space, const HnswParams& params) {
+  check_params(params);
+  return params.code_bits > 0 ? std::make_unique<PackedCodec>(space, params.code_bits, params.seed) : nullptr;
+}
+
+std::size_t payload_bytes(const PackedCodec* codec, const HnswParams& params) {
+  return codec != nullptr ? codec->block_bytes(params.m0()) : 0;
+}
+
+HnswGraph read_graph(const io::Reader& reader, const HnswParams& params, std::size_t payload, bool mapped) {
   const AlignedBuffer bytes = reader.section(io::hnsw_params_tag, sizeof(io::HnswSection), false);
   const std::size_t count = reader.header().vector_count;
   const NodeId entry = bytes.as<io::HnswSection>().front().entry;
   if (count == 0 ? entry != no_node : entry >= count) reader.fail("is damaged: its entry node does not exist");
-  const std::size_t block = GraphLinks(params.m0(), params.m).stride0_bytes();
-  return HnswGraph(GraphLinks(params.m0(), params.m, reader.section(io::links_tag, count * block, mapped),
+  const std::size_t block = GraphLinks(params.m0(), params.m, payload).stride0_bytes();
+  return HnswGraph(GraphLinks(params.m0(), params.m, payload, reader.section(io::links_tag, count * block, mapped),
                               reader.section(io::levels_tag, count, mapped),
                               reader.section(io::upper_begins_tag, count * sizeof(std::uint32_t), mapped),
                               reader.section(io::upper_tag, mapped)),
@@ -80,12 +103,20 @@ class HnswIndex::ScratchLease {
   std::unique_ptr<Scratch> scratch_;
 };
 
-HnswIndex::HnswIndex(const Space& space, const HnswParams& params) : Index(space), params_(params), graph_(params) {
-  check_params(params);
-}
+HnswIndex::HnswIndex(const Space& space, const HnswParams& params)
+    : Index(space),
+      params_(params),
+      codec_(make_codec(space, params)),
+      graph_(params, payload_bytes(codec_.get(), params)) {}
 
 HnswIndex::HnswIndex(const Space& space, const io::Reader& reader, bool mapped, bool verify)
-    : Index(space, reader, mapped), params_(read_params(reader)), graph_(read_graph(reader, params_, mapped)) {
+    : Index(space, reader, mapped),
+      params_(read_params(reader)),
+      codec_(make_codec(space, params_)),
+      graph_(read_graph(reader, params_, payload_bytes(codec_.get(), params_), mapped)) {
+  if (codec_ != nullptr) {
+    codec_->set_unit(reader.section(io::packed_tag, sizeof(io::PackedSection), false).as<io::PackedSection>()[0].unit);
+  }
   if (!verify) return;
   try {
     graph_.links.check();
@@ -118,8 +149,18 @@ Neighbor HnswIndex::descend(Scratch& scratch, SearchProgress& progress) const {
     nearest = greedy_descent(expander(level), nearest, scratch.visited, progress, scratch.neighborhood);
   }
   scratch.visited.begin(vectors_.size());
-  scratch.visited.insert(nearest.node);
   return nearest;
+}
+
+template <class Frontier, class Stop>
+void HnswIndex::search_packed(const Batch& batch, Neighbor start, Frontier& frontier, Stop stop, Scratch& scratch,
+                              SearchProgress& progress) const {
+  scratch.results.reset(batch.k);
+  frontier.push(start.distance, start.node);
+  const PackedExpander expander(graph_.links, vectors_, space_.kernels(), space_.dim(), scratch.query.data(),
+                                kernels::active().packed, codec_->prepare(scratch.query.data(), scratch.packed),
+                                frontier, batch.passing, scratch.results);
+  greedy_search(expander, scratch.visited, frontier, stop, progress, scratch.neighborhood);
 }
 
 template <class Stop>
@@ -128,7 +169,19 @@ void HnswIndex::search_one(const Batch& batch, std::size_t query_index, std::siz
   space_.prepare(batch.queries + query_index * space_.input_bytes(), scratch.query);
   SearchProgress progress;
   const Neighbor start = descend(scratch, progress);
+  if (codec_ != nullptr && codec_->unit() > 0) {
+    if (batch.passing == nullptr) {
+      scratch.beam.reset(ef);
+      search_packed(batch, start, scratch.beam, stop, scratch, progress);
+    } else {
+      scratch.heap.reset(ef, batch.passing);
+      search_packed(batch, start, scratch.heap, stop, scratch, progress);
+    }
+    emit(batch.output, batch.k, query_index, scratch.query, scratch.results.sorted(), progress.distances);
+    return;
+  }
   const GatherExpander expander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), scratch.query.data());
+  scratch.visited.insert(start.node);
   if (batch.passing == nullptr) {
     scratch.beam.reset(ef);
     scratch.beam.push(start.distance, start.node);
@@ -183,6 +236,7 @@ std::vector<Neighbor> HnswIndex::search_range(const PreparedQuery& query, float 
   std::copy_n(query.buffer.data(), query.buffer.size(), scratch.query.buffer.data());
   SearchProgress progress;
   const Neighbor start = descend(scratch, progress);
+  scratch.visited.insert(start.node);
   scratch.heap.reset(effective_ef(options, 1), passing, radius);
   scratch.heap.push(start.distance, start.node);
   greedy_search(GatherExpander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), query.data()),
@@ -193,8 +247,58 @@ std::vector<Neighbor> HnswIndex::search_range(const PreparedQuery& query, float 
 
 ParallelOutcome HnswIndex::insert_rows(std::size_t first, const WorkOptions& options) {
   graph_.links.append(draw_levels(params_, first, vectors_.size() - first));
-  return HnswBuilder(params_, space_, vectors_, graph_)
-      .insert(first, vectors_.size(), options.threads, options.monitor);
+  HnswBuilder builder(params_, space_, vectors_, graph_);
+  const ParallelOutcome outcome = builder.insert(first, vectors_.size(), options.threads, options.monitor);
+  if (codec_ != nullptr) {
+    std::vector<NodeId> changed = builder.changed_nodes();
+    std::erase_if(changed, [&](NodeId node) { return node >= first + outcome.completed; });
+    pack(changed, options.threads);
+  }
+  return outcome;
+}
+
+void HnswIndex::pack(const std::vector<NodeId>& nodes, std::size_t threads) {
+  threads = resolve_threads(threads);
+  const auto neighbors_of = [&](NodeId node, std::vector<const std::byte*>& rows) {
+    rows.clear();
+    const std::uint32_t* slots = graph_.links.block(node, 0);
+    for (std::size_t i = 0; i < graph_.links.capacity(0) && slots[i] != no_node; ++i) {
+      rows.push_back(vectors_.row(slots[i]));
+    }
+  };
+  if (codec_->unit() == 0) {
+    // A sample of links tells the scale of distances; with none yet, codes can wait for the next vectors.
+    constexpr std::size_t sampled_nodes = 1000;
+    double sum = 0;
+    std::size_t count = 0;
+    std::vector<const std::byte*> rows;
+    for (std::size_t i = 0; i < nodes.size(); i += std::max<std::size_t>(1, nodes.size() / sampled_nodes)) {
+      neighbors_of(nodes[i], rows);
+      for (const std::byte* row : rows) sum += codec_->squared_distance(vectors_.row(nodes[i]), row);
+      count += rows.size();
+    }
+    if (count == 0) return;
+    codec_->set_unit(PackedCodec::unit_of(sum / static_cast<double>(count)));
+  }
+  struct Worker {
+    PackedCodec::Workspace workspace;
+    std::vector<const std::byte*> rows;
+  };
+  std::vector<Worker> workers(threads);
+  const std::size_t block_bytes = codec_->block_bytes(kernels::packed_neighbors);
+  parallel_for(nodes.size(), 16, threads, nullptr, [&](std::size_t worker, std::size_t begin, std::size_t end) {
+    auto& [workspace, rows] = workers[worker];
+    for (; begin < end; ++begin) {
+      neighbors_of(nodes[begin], rows);
+      std::byte* block = graph_.links.payload(nodes[begin]);
+      for (std::size_t first = 0; first < graph_.links.capacity(0); first += kernels::packed_neighbors) {
+        const std::size_t from = std::min(first, rows.size());
+        const std::size_t to = std::min(first + kernels::packed_neighbors, rows.size());
+        codec_->pack(vectors_.row(nodes[begin]), std::span(rows).subspan(from, to - from), block, workspace);
+        block += block_bytes;
+      }
+    }
+  });
 }
 
 void HnswIndex::truncate_rows(std::size_t size) {
@@ -213,6 +317,12 @@ void HnswIndex::compact_rows(const WorkOptions& options) {
     if (lost.empty()) break;
     builder.reinsert(lost, options.threads);
   }
+  if (codec_ != nullptr) {
+    std::vector<NodeId> all(graph_.links.size());
+    std::iota(all.begin(), all.end(), NodeId{0});
+    codec_->set_unit(0);
+    pack(all, options.threads);
+  }
 }
 
 void HnswIndex::add_sections(std::vector<io::Section>& sections) const {
@@ -222,6 +332,10 @@ void HnswIndex::add_sections(std::vector<io::Section>& sections) const {
   const io::HnswSection section{params_.m, params_.ef_construction, params_.keep_pruned ? 1u : 0u, graph_.entry,
                                 params_.seed};
   sections.push_back(io::struct_section(io::hnsw_params_tag, section));
+  if (codec_ != nullptr) {
+    sections.push_back(
+        io::struct_section(io::packed_tag, io::PackedSection{params_.code_bits, codec_->unit(), params_.seed}));
+  }
   sections.push_back({io::links_tag, bytes_of_buffer(graph_.links.level0_bytes())});
   sections.push_back({io::levels_tag, bytes_of_buffer(graph_.links.levels_bytes())});
   sections.push_back({io::upper_begins_tag, bytes_of_buffer(graph_.links.upper_begins_bytes())});

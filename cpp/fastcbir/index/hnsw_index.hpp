@@ -8,6 +8,7 @@
 #include "fastcbir/build/hnsw_builder.hpp"
 #include "fastcbir/index/index.hpp"
 #include "fastcbir/search/heap_frontier.hpp"
+#include "fastcbir/storage/packed_codec.hpp"
 
 namespace fastcbir {
 
@@ -40,6 +41,8 @@ class HnswIndex final : public Index {
     HeapFrontier heap;
     Neighborhood neighborhood;
     std::vector<Neighbor> found;
+    PackedCodec::QueryScratch packed;
+    TopK results;
   };
   class ScratchLease;
 
@@ -47,10 +50,16 @@ class HnswIndex final : public Index {
   bool scan_is_cheaper(std::size_t passing_count, std::size_t ef) const;
   // The way down to level 0; the scratch's query is prepared.
   Neighbor descend(Scratch& scratch, SearchProgress& progress) const;
+  // By codes and exact distances of what is expanded; `frontier` is ready but for its entry.
+  template <class Frontier, class Stop>
+  void search_packed(const Batch& batch, Neighbor start, Frontier& frontier, Stop stop, Scratch& scratch,
+                     SearchProgress& progress) const;
+  void pack(const std::vector<NodeId>& nodes, std::size_t threads);
   template <class Stop>
   void search_one(const Batch& batch, std::size_t query_index, std::size_t ef, Stop stop, Scratch& scratch) const;
 
   HnswParams params_;
+  std::unique_ptr<PackedCodec> codec_;  // null: none
   HnswGraph graph_;
   mutable std::mutex scratch_mutex_;
   mutable std::vector<std::unique_ptr<Scratch>> idle_scratch_;

@@ -62,6 +62,15 @@ inline constexpr std::uint32_t levels_tag = tag("LEVL");        // u8 a node: it
 inline constexpr std::uint32_t upper_begins_tag = tag("UBEG");  // u32 a node: its first block in LNKU
 inline constexpr std::uint32_t upper_tag = tag("LNKU");         // link blocks of the upper levels
 
+inline constexpr std::uint32_t packed_tag = tag("PACK");  // PackedSection; absent: no codes in LNK0
+
+struct PackedSection {
+  std::uint32_t planes;  // bits a dimension
+  float unit;            // what the blocks' factors are multiples of
+  std::uint64_t seed;    // of the rotation
+};
+static_assert(sizeof(PackedSection) == 16);
+
 struct HnswSection {
   std::uint32_t m;
   std::uint32_t ef_construction;

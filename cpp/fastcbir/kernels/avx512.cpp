@@ -14,6 +14,8 @@ namespace {
 #include "fastcbir/kernels/generic_float.inc"
 #include "fastcbir/kernels/avx512_lanes.inc"
 #include "fastcbir/kernels/avx512_bytes.inc"
+#include "fastcbir/kernels/avx512_packed.inc"
+#include "fastcbir/kernels/generic_packed.inc"
 // clang-format on
 
 using F32 = FloatKernels<Lanes, FloatRows>;
@@ -29,6 +31,7 @@ constinit const KernelTable avx512_table = {
      {F16::l2, F16::ip, F16::cosine},
      {U8::l2, U8::ip, U8::cosine},
      {I8::l2, I8::ip, I8::cosine}},
+    packed_kernels,
     &f32_to_f16,
     &f16_to_f32,
 };

@@ -14,6 +14,8 @@ namespace {
 #include "fastcbir/kernels/generic_float.inc"
 #include "fastcbir/kernels/avx512_lanes.inc"
 #include "fastcbir/kernels/avx512vnni_bytes.inc"
+#include "fastcbir/kernels/avx512_packed.inc"
+#include "fastcbir/kernels/generic_packed.inc"
 // clang-format on
 
 using F32 = FloatKernels<Lanes, FloatRows>;
@@ -30,6 +32,7 @@ constinit const KernelTable avx512vnni_table = {
      {F16::l2, F16::ip, F16::cosine},
      {vnni<false, Metric::l2>, vnni<false, Metric::ip>, vnni<false, Metric::cosine>},
      {vnni<true, Metric::l2>, vnni<true, Metric::ip>, vnni<true, Metric::cosine>}},
+    packed_kernels,
     &f32_to_f16,
     &f16_to_f32,
 };

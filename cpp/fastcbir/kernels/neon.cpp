@@ -15,6 +15,8 @@ namespace {
 #include "fastcbir/kernels/generic_bytes.inc"
 #include "fastcbir/kernels/generic_float.inc"
 #include "fastcbir/kernels/neon_lanes.inc"
+#include "fastcbir/kernels/neon_packed.inc"
+#include "fastcbir/kernels/generic_packed.inc"
 // clang-format on
 
 using F32 = FloatKernels<Lanes, FloatRows>;
@@ -30,6 +32,7 @@ constinit const KernelTable neon_table = {
      {F16::l2, F16::ip, F16::cosine},
      {U8::l2, U8::ip, U8::cosine},
      {I8::l2, I8::ip, I8::cosine}},
+    packed_kernels,
     &f32_to_f16,
     &f16_to_f32,
 };

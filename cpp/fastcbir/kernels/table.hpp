@@ -38,9 +38,40 @@ struct DistanceKernels {
   TileFn tile;
 };
 
+// A query as packed codes are compared with it: the inner product of the rotated query and a code is
+// scale * sum + offset, where sum adds up table entries (see storage/packed_codec.hpp).
+struct PackedQuery {
+  const std::uint8_t* table;  // 16 entries for each group of four dimensions; 64-byte aligned
+  std::size_t groups;         // a multiple of 4
+  std::size_t planes;         // bits a dimension: 1 or 2
+  float scale;
+  float offset;
+  float unit;  // what the blocks' factors are multiples of
+};
+
+// A block holds the codes of up to 32 neighbours of one node:
+//   f16 add[32], f16 mul[32]
+//   planes x groups x 16 bytes, the plane of the higher bits first. A group's 16 bytes hold a nibble a neighbour, bit i
+//   for dimension i of the group: neighbour j is in byte (j % 8) * 2 + (j / 8) % 2, low nibble for j < 16.
+inline constexpr std::size_t packed_neighbors = 32;
+constexpr std::size_t packed_block_bytes(std::size_t groups, std::size_t planes) {
+  return 4 * packed_neighbors + planes * groups * 16;
+}
+
+struct PackedKernels {
+  // out[j] = base + unit * (add[j] + mul[j] * <query, code j>); bit j of the result is set if out[j] < bound. Sums of
+  // table entries are exact: they must stay below 2^16 a plane. Blocks and out are 64-byte aligned.
+  std::uint32_t (*estimates)(const PackedQuery& query, const void* block, float base, float bound, float* out);
+  // table[16 g + b] = round((sum of the coordinates of group g whose bit is set in b - least such sum) / step).
+  void (*table)(const float* coordinates, std::size_t groups, float step, std::uint8_t* table);
+  // The Walsh-Hadamard transform in place, not normalised; count is a power of two, at least 16; 64-byte aligned.
+  void (*hadamard)(float* values, std::size_t count);
+};
+
 struct KernelTable {
   const char* name;  // as FASTCBIR_ISA spells it
   DistanceKernels distance[scalar_type_count][metric_count];
+  PackedKernels packed;
   // IEEE 754 half precision, round to nearest even; no alignment or padding asked of either side.
   void (*f32_to_f16)(const float* from, std::uint16_t* to, std::size_t count);
   void (*f16_to_f32)(const std::uint16_t* from, float* to, std::size_t count);

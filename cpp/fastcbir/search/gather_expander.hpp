@@ -6,33 +6,12 @@
 
 #include "fastcbir/core/types.hpp"
 #include "fastcbir/kernels/table.hpp"
+#include "fastcbir/search/prefetch.hpp"
 #include "fastcbir/search/visited.hpp"
 #include "fastcbir/storage/graph.hpp"
 #include "fastcbir/storage/vectors.hpp"
 
-#if defined(_MSC_VER)
-#include <intrin.h>
-#define FASTCBIR_INLINE __forceinline
-#else
-#define FASTCBIR_INLINE inline __attribute__((always_inline))
-#endif
-
 namespace fastcbir {
-
-// Asks for the first `bytes` from `at`. Inlined by force, with a barrier the compiler can't see through: GCC takes a
-// function that only prefetches for one without effects and drops its calls.
-FASTCBIR_INLINE void prefetch(const void* at, std::size_t bytes) {
-#if defined(_MSC_VER)
-  for (std::size_t line = 0; line < bytes; line += row_alignment) {
-    _mm_prefetch(static_cast<const char*>(at) + line, _MM_HINT_T0);
-  }
-#else
-  asm volatile("" ::: "memory");
-  for (std::size_t line = 0; line < bytes; line += row_alignment) {
-    __builtin_prefetch(static_cast<const char*>(at) + line);
-  }
-#endif
-}
 
 // The largest neighbourhood an expander yields at once.
 inline constexpr std::size_t max_links = 2048;
@@ -51,11 +30,14 @@ class GatherExpander {
         query_(query),
         scale_(scale) {}
 
+  // What an expansion that yielded `count` neighbours has cost.
+  static constexpr std::uint32_t distances_of(std::size_t count) { return static_cast<std::uint32_t>(count); }
+
   // The value of one node.
   float value(NodeId node) const { return kernels_.one(query_, vectors_.row(node), dim_) * scale_; }
 
   // Asks for the links of a node that may be expanded soon.
-  FASTCBIR_INLINE void prefetch_links(NodeId node) const {
+  FASTCBIR_INLINE void prefetch_node(NodeId node) const {
     if (node != no_node) prefetch(links_.block(node, level_), capacity_ * sizeof(NodeId));
   }
 

@@ -24,7 +24,7 @@ struct Neighborhood {
 };
 
 // Expands the frontier's nearest node, again and again, until the frontier has none left or the policy ends it.
-//   Expander  count = expand(node, visited, nodes, values); prefetch_links(node)
+//   Expander  count = expand(node, visited, nodes, values); prefetch_node(node), distances_of(count)
 //   Frontier  pop(next), peek(), bound(), push(value, node)
 //   Stop      see stop/policy.hpp
 // The caller has put the entry nodes into both the frontier and the visited set.
@@ -35,9 +35,9 @@ void greedy_search(const Expander& expander, VisitedSet& visited, Frontier& fron
   float* const values = neighborhood.values.data();
   Neighbor current;
   while (frontier.pop(current)) {
-    expander.prefetch_links(frontier.peek());
+    expander.prefetch_node(frontier.peek());
     const std::size_t count = expander(current.node, visited, nodes, values);
-    progress.distances += static_cast<std::uint32_t>(count);
+    progress.distances += expander.distances_of(count);
     ++progress.expansions;
     for (std::size_t i = 0; i < count; ++i) {
       if (values[i] < frontier.bound()) frontier.push(values[i], nodes[i]);

@@ -28,6 +28,8 @@ class VisitedSet {
     return fresh;
   }
 
+  bool contains(NodeId node) const { return epochs_[node] == epoch_; }
+
   std::size_t memory_bytes() const { return epochs_.capacity(); }
 
  private:

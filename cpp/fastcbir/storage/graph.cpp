@@ -16,17 +16,20 @@ void fill_free(AlignedBuffer& buffer, std::size_t from_bytes) {
 
 }  // namespace
 
-GraphLinks::GraphLinks(std::size_t m0, std::size_t m) : m0_(m0), m_(m), stride0_(round_up(m0, slots_per_line)) {}
-
-GraphLinks::GraphLinks(std::size_t m0, std::size_t m, AlignedBuffer level0, AlignedBuffer levels,
-                       AlignedBuffer upper_begins, AlignedBuffer upper)
+GraphLinks::GraphLinks(std::size_t m0, std::size_t m, std::size_t payload_bytes)
     : m0_(m0),
       m_(m),
-      stride0_(round_up(m0, slots_per_line)),
-      level0_(std::move(level0)),
-      levels_(std::move(levels)),
-      upper_begins_(std::move(upper_begins)),
-      upper_(std::move(upper)) {}
+      payload_begin_bytes_(round_up(m0, slots_per_line) * sizeof(std::uint32_t)),
+      stride0_((payload_begin_bytes_ + round_up(payload_bytes, row_alignment)) / sizeof(std::uint32_t)) {}
+
+GraphLinks::GraphLinks(std::size_t m0, std::size_t m, std::size_t payload_bytes, AlignedBuffer level0,
+                       AlignedBuffer levels, AlignedBuffer upper_begins, AlignedBuffer upper)
+    : GraphLinks(m0, m, payload_bytes) {
+  level0_ = std::move(level0);
+  levels_ = std::move(levels);
+  upper_begins_ = std::move(upper_begins);
+  upper_ = std::move(upper);
+}
 
 void GraphLinks::append(std::span<const std::uint8_t> levels) {
   const std::size_t before = size();

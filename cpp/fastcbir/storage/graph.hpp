@@ -21,9 +21,10 @@ namespace fastcbir {
 class GraphLinks {
  public:
   // m0 and m: how many links a node may have on level 0 and on each level above.
-  GraphLinks(std::size_t m0, std::size_t m);
-  GraphLinks(std::size_t m0, std::size_t m, AlignedBuffer level0, AlignedBuffer levels, AlignedBuffer upper_begins,
-             AlignedBuffer upper);
+  // payload_bytes: what a codec keeps of a node's neighbours, behind the node's level-0 links.
+  GraphLinks(std::size_t m0, std::size_t m, std::size_t payload_bytes);
+  GraphLinks(std::size_t m0, std::size_t m, std::size_t payload_bytes, AlignedBuffer level0, AlignedBuffer levels,
+             AlignedBuffer upper_begins, AlignedBuffer upper);
 
   static constexpr std::size_t max_level = 31;
 
@@ -37,6 +38,13 @@ class GraphLinks {
   std::uint32_t* block(NodeId node, std::size_t level) {
     return const_cast<std::uint32_t*>(static_cast<const GraphLinks*>(this)->block(node, level));
   }
+  const std::byte* payload(NodeId node) const {
+    return level0_.data() + std::size_t{node} * stride0_bytes() + payload_begin_bytes_;
+  }
+  std::byte* payload(NodeId node) {
+    return const_cast<std::byte*>(static_cast<const GraphLinks*>(this)->payload(node));
+  }
+  std::size_t payload_bytes() const { return stride0_bytes() - payload_begin_bytes_; }
   std::size_t stride0_bytes() const { return stride0_ * sizeof(std::uint32_t); }
 
   // Makes room for nodes with these top levels, without links.
@@ -58,7 +66,8 @@ class GraphLinks {
  private:
   std::size_t m0_;
   std::size_t m_;
-  std::size_t stride0_;  // slots in a level-0 block, padding included
+  std::size_t payload_begin_bytes_;
+  std::size_t stride0_;  // slots in a level-0 block, padding and payload included
   AlignedBuffer level0_;
   AlignedBuffer levels_;        // u8 a node
   AlignedBuffer upper_begins_;  // u32 a node: its first block in upper_

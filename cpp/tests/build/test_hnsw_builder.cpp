@@ -17,8 +17,8 @@ constexpr std::size_t dim = 8;
 struct Fixture {
   Space space{dim, Metric::l2, ScalarType::f32};
   VectorStore vectors{space};
-  HnswParams params{.m = 6, .ef_construction = 40, .keep_pruned = false, .seed = 1};
-  HnswGraph graph{params};
+  HnswParams params{.m = 6, .ef_construction = 40, .keep_pruned = false, .seed = 1, .code_bits = 0};
+  HnswGraph graph{params, 0};
 
   explicit Fixture(std::size_t count) {
     std::vector<float> values(count * dim);
@@ -35,7 +35,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("levels fall off by m, and depend on seed and node alone") {
-  const HnswParams params{.m = 16, .ef_construction = 1, .keep_pruned = true, .seed = 3};
+  const HnswParams params{.m = 16, .ef_construction = 1, .keep_pruned = true, .seed = 3, .code_bits = 0};
   const std::vector<std::uint8_t> levels = draw_levels(params, 0, 100000);
   std::map<int, int> counts;
   for (const std::uint8_t level : levels) ++counts[level];

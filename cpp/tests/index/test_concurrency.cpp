@@ -68,6 +68,8 @@ TEST_CASE("searches beside every kind of change") {
   const Space space(dim, Metric::l2, ScalarType::f32);
   FlatIndex flat(space);
   exercise(flat);
-  HnswIndex hnsw(space, {.m = 6, .ef_construction = 30, .keep_pruned = true, .seed = 0});
+  HnswIndex hnsw(space, {.m = 6, .ef_construction = 30, .keep_pruned = true, .seed = 0, .code_bits = 0});
   exercise(hnsw);
+  HnswIndex packed(space, {.m = 16, .ef_construction = 30, .keep_pruned = false, .seed = 0, .code_bits = 2});
+  exercise(packed);
 }

@@ -8,7 +8,7 @@
 using namespace fastcbir;
 
 TEST_CASE("links are kept level by level, and truncation forgets whole nodes") {
-  GraphLinks links(5, 3);
+  GraphLinks links(5, 3, 0);
   links.append(std::vector<std::uint8_t>{0, 2, 1});
   links.append(std::vector<std::uint8_t>{0, 3});
   links.set(1, 0, std::vector<NodeId>{0, 2, 3});

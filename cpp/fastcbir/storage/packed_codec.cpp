@@ -1,0 +1,224 @@
+#include "fastcbir/storage/packed_codec.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <numbers>
+#include <stdexcept>
+
+#include "fastcbir/core/rng.hpp"
+#include "fastcbir/kernels/dispatch.hpp"
+
+namespace fastcbir {
+namespace {
+
+constexpr std::size_t group_dims = 4;
+// Up to here a matrix fits the caches and costs less than the transform's rounds.
+constexpr std::size_t largest_matrix_dim = 192;
+constexpr std::size_t rounds = 4;
+// Differences turned at random have nearly normal coordinates: of four even levels for those, the outer begin here.
+constexpr float outer_level = 0.9957f;
+
+// Gram-Schmidt on normal rows. The first `dim` coordinates of inputs are used: the others are zero.
+AlignedBuffer random_rotation(std::size_t padded_dim, std::uint64_t seed) {
+  std::vector<double> rows(padded_dim * padded_dim);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i] =
+        std::sqrt(-2 * std::log(uniform(seed, 2 * i))) * std::cos(2 * std::numbers::pi * uniform(seed, 2 * i + 1));
+  }
+  for (std::size_t i = 0; i < padded_dim; ++i) {
+    double* row = rows.data() + i * padded_dim;
+    for (std::size_t other = 0; other < i; ++other) {
+      const double* before = rows.data() + other * padded_dim;
+      double dot = 0;
+      for (std::size_t d = 0; d < padded_dim; ++d) dot += row[d] * before[d];
+      for (std::size_t d = 0; d < padded_dim; ++d) row[d] -= dot * before[d];
+    }
+    double norm = 0;
+    for (std::size_t d = 0; d < padded_dim; ++d) norm += row[d] * row[d];
+    for (std::size_t d = 0; d < padded_dim; ++d) row[d] /= std::sqrt(norm);
+  }
+  AlignedBuffer matrix;
+  matrix.resize(rows.size() * sizeof(float));
+  std::transform(rows.begin(), rows.end(), matrix.as<float>().begin(), [](double x) { return static_cast<float>(x); });
+  return matrix;
+}
+
+std::span<float> floats(AlignedBuffer& buffer, std::size_t count) {
+  if (buffer.size() != count * sizeof(float)) buffer.resize(count * sizeof(float));
+  return buffer.as<float>();
+}
+
+}  // namespace
+
+PackedCodec::PackedCodec(const Space& space, std::size_t planes, std::uint64_t seed)
+    : table_(&kernels::active()),
+      dim_(space.dim()),
+      metric_(space.metric()),
+      type_(space.type()),
+      planes_(planes),
+      seed_(seed) {
+  if (planes < 1 || planes > 2) throw std::invalid_argument("a packed codec has 1 or 2 bits a dimension");
+  if (metric_ == Metric::cosine && bytes_of(type_) == 1) {
+    throw std::invalid_argument("packed codes can't estimate the cosine of 8-bit vectors; use float16 or float32");
+  }
+  constexpr std::size_t part = 4 * group_dims;  // kernels take four groups at a time
+  padded_dim_ = round_up(dim_, part);
+  if (padded_dim_ <= largest_matrix_dim) {
+    rotation_ = random_rotation(padded_dim_, seed);
+  } else {
+    hadamard_ = std::bit_floor(padded_dim_);
+    const float scale = 1 / std::sqrt(static_cast<float>(hadamard_));
+    signs_.resize(rounds * hadamard_);
+    for (std::size_t i = 0; i < signs_.size(); ++i) signs_[i] = (mix64(mix64(seed) ^ i) & 1) != 0 ? scale : -scale;
+  }
+  groups_ = padded_dim_ / group_dims;
+}
+
+double PackedCodec::squared_distance(const std::byte* a, const std::byte* b) const {
+  std::vector<float> values(2 * padded_dim_);
+  load(a, false, values.data());
+  load(b, false, values.data() + padded_dim_);
+  double sum = 0;
+  for (std::size_t i = 0; i < dim_; ++i) {
+    const double difference = double{values[i]} - values[padded_dim_ + i];
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+float PackedCodec::unit_of(double mean_squared_distance) {
+  if (!(mean_squared_distance > 0)) return 1;
+  const int exponent = static_cast<int>(std::lround(std::log2(mean_squared_distance) / 2));
+  return std::ldexp(1.0f, 2 * std::clamp(exponent, -60, 60));
+}
+
+// The stored row, or the query that is compared with such rows, as padded_dim_ floats.
+void PackedCodec::load(const void* data, bool is_query, float* values) const {
+  std::fill(values + dim_, values + padded_dim_, 0.0f);
+  switch (type_) {
+    case ScalarType::f32: std::memcpy(values, data, dim_ * sizeof(float)); break;
+    case ScalarType::f16:
+      if (is_query) {
+        std::memcpy(values, data, dim_ * sizeof(float));
+      } else {
+        table_->f16_to_f32(static_cast<const std::uint16_t*>(data), values, dim_);
+      }
+      break;
+    case ScalarType::u8: std::copy_n(static_cast<const std::uint8_t*>(data), dim_, values); break;
+    case ScalarType::i8: std::copy_n(static_cast<const std::int8_t*>(data), dim_, values); break;
+  }
+}
+
+void PackedCodec::rotate(const float* values, float* rotated) const {
+  if (hadamard_ == 0) {
+    const auto& dot = kernels::distance_kernels(*table_, ScalarType::f32, Metric::ip);
+    const std::size_t stride = padded_dim_ * sizeof(float);
+    dot.block(values, rotation_.data(), stride, padded_dim_, padded_dim_,
+              rotated);  // minus the products: a rotation too
+    return;
+  }
+  // Front and back parts in turn overlap, so that after all rounds every coordinate has met every other.
+  std::memcpy(rotated, values, padded_dim_ * sizeof(float));
+  for (std::size_t round = 0; round < rounds; ++round) {
+    float* part = rotated + (round % 2 == 0 ? 0 : padded_dim_ - hadamard_);
+    const float* signs = signs_.data() + round * hadamard_;
+    for (std::size_t i = 0; i < hadamard_; ++i) part[i] *= signs[i];
+    table_->packed.hadamard(part, hadamard_);
+  }
+}
+
+void PackedCodec::pack(const std::byte* row, std::span<const std::byte* const> neighbors, std::byte* block,
+                       Workspace& workspace) const {
+  const auto base_raw = floats(workspace.base, 2 * padded_dim_).first(padded_dim_);
+  const auto base = floats(workspace.base, 2 * padded_dim_).subspan(padded_dim_);
+  const auto raw = floats(workspace.difference, 2 * padded_dim_).first(padded_dim_);
+  const auto difference = floats(workspace.difference, 2 * padded_dim_).subspan(padded_dim_);
+  const auto code = floats(workspace.code, padded_dim_);
+  workspace.levels.resize(padded_dim_);
+  const auto dot = [&](std::span<const float> a, std::span<const float> b) {
+    return -kernels::distance_kernels(*table_, ScalarType::f32, Metric::ip).one(a.data(), b.data(), padded_dim_);
+  };
+  const float length_unit = std::sqrt(unit_);
+  std::memset(block, 0, kernels::packed_block_bytes(groups_, planes_));
+  auto* add = reinterpret_cast<std::uint16_t*>(block);
+  auto* mul = add + kernels::packed_neighbors;
+  auto* codes = reinterpret_cast<std::uint8_t*>(block) + 4 * kernels::packed_neighbors;
+  load(row, false, base_raw.data());
+  rotate(base_raw.data(), base.data());
+  for (std::size_t j = 0; j < neighbors.size(); ++j) {
+    load(neighbors[j], false, raw.data());
+    for (std::size_t i = 0; i < dim_; ++i) raw[i] -= base_raw[i];
+    rotate(raw.data(), difference.data());
+    const float length2 = dot(difference, difference);
+    const float outer = planes_ == 2 ? outer_level * std::sqrt(length2 / static_cast<float>(dim_)) : infinity;
+    for (std::size_t i = 0; i < padded_dim_; ++i) {
+      const bool positive = difference[i] >= 0;
+      const bool is_outer = std::fabs(difference[i]) > outer;
+      // Levels -3 -1 1 3 as 0 1 2 3, or -1 1 as 0 1.
+      workspace.levels[i] = planes_ == 2 ? (positive ? (is_outer ? 3 : 2) : (is_outer ? 0 : 1)) : (positive ? 1 : 0);
+      code[i] = static_cast<float>(planes_ == 2 ? 2 * workspace.levels[i] - 3 : 2 * workspace.levels[i] - 1);
+    }
+    const float along = dot(code, difference);
+    const float stretch = along > 0 ? length2 / along : 0;
+    const float base_code = dot(base, code);
+    // value(c) = base + add + mul <q, s>
+    const float constant =
+        metric_ == Metric::l2 ? length2 + 2 * stretch * base_code : stretch * base_code - dot(base, difference);
+    const float slope = metric_ == Metric::l2 ? -2 * stretch : -stretch;
+    constexpr float largest_half = 65504;
+    const float factors[2] = {std::clamp(constant / unit_, -largest_half, largest_half),
+                              std::clamp(slope / length_unit, -largest_half, largest_half)};
+    table_->f32_to_f16(factors, add + j, 1);
+    table_->f32_to_f16(factors + 1, mul + j, 1);
+    const std::size_t byte = j % 8 * 2 + j / 8 % 2;
+    const std::size_t shift = j < 16 ? 0 : 4;
+    for (std::size_t group = 0; group < groups_; ++group) {
+      for (std::size_t plane = 0; plane < planes_; ++plane) {
+        const std::size_t bit = planes_ - 1 - plane;
+        unsigned nibble = 0;
+        for (std::size_t i = 0; i < group_dims; ++i) {
+          nibble |= (static_cast<unsigned>(workspace.levels[group * group_dims + i]) >> bit & 1u) << i;
+        }
+        codes[(plane * groups_ + group) * 16 + byte] |= static_cast<std::uint8_t>(nibble << shift);
+      }
+    }
+  }
+}
+
+kernels::PackedQuery PackedCodec::prepare(const void* query, QueryScratch& scratch) const {
+  const auto values = floats(scratch.rotated, 2 * padded_dim_).first(padded_dim_);
+  const auto rotated = floats(scratch.rotated, 2 * padded_dim_).subspan(padded_dim_);
+  if (scratch.table.size() != groups_ * 16) scratch.table.resize(groups_ * 16);
+  load(query, true, values.data());
+  rotate(values.data(), rotated.data());
+  // A table entry is at most 255, and a plane's sum below 2^16.
+  float widest = 0;
+  float least_sum = 0;
+  float sum = 0;
+  for (std::size_t group = 0; group < groups_; ++group) {
+    float width = 0;
+    for (std::size_t i = group * group_dims; i < (group + 1) * group_dims; ++i) {
+      width += std::fabs(rotated[i]);
+      least_sum += std::min(rotated[i], 0.0f);
+      sum += rotated[i];
+    }
+    widest = std::max(widest, width);
+  }
+  const float largest_entry = std::min(255.0f, std::floor(65535.0f / static_cast<float>(groups_)));
+  const float step = widest > 0 ? widest / largest_entry : 1;
+  auto* table = reinterpret_cast<std::uint8_t*>(scratch.table.data());
+  table_->packed.table(rotated.data(), groups_, step, table);
+  // <q, s> with s = 2 b - 1, or 2 (2 b1 + b0) - 3, where <q, b> = step * (table sums) + least_sum for each plane.
+  const float length_unit = std::sqrt(unit_);
+  const float planes_weight = planes_ == 1 ? 1.0f : 3.0f;
+  return {.table = table,
+          .groups = groups_,
+          .planes = planes_,
+          .scale = 2 * step / length_unit,
+          .offset = planes_weight * (2 * least_sum - sum) / length_unit,
+          .unit = unit_};
+}
+
+}  // namespace fastcbir

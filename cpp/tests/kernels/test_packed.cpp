@@ -1,0 +1,118 @@
+// Packed codes of every table that can run here against obvious sums; integers exactly, estimates to a rounding or two.
+#include <algorithm>
+
+#include "doctest/doctest.h"
+#include "reference.hpp"
+
+namespace fastcbir::test {
+namespace {
+
+using kernels::packed_block_bytes;
+using kernels::packed_neighbors;
+using kernels::PackedQuery;
+
+// Numbers on cache lines, as packed kernels ask for.
+template <class T>
+struct Lines {
+  explicit Lines(std::size_t count) : size(count), data(new (std::align_val_t(64)) T[count]()) {}
+  Lines(const Lines&) = delete;
+  Lines& operator=(const Lines&) = delete;
+  ~Lines() { ::operator delete[](data, std::align_val_t(64)); }
+  std::size_t size;
+  T* data;
+};
+
+std::uint32_t nibble_of(const std::uint8_t* group, std::size_t neighbor) {
+  const std::uint8_t byte = group[neighbor % 8 * 2 + neighbor / 8 % 2];
+  return neighbor < 16 ? byte & 15u : byte >> 4u;
+}
+
+}  // namespace
+
+TEST_CASE("estimates are base + unit * (add + mul * (scale * sum + offset))") {
+  for (const KernelTable* table : tables_under_test()) {
+    CAPTURE(table->name);
+    for (const std::size_t groups : {4, 24, 28, 256}) {
+      for (const std::size_t planes : {1, 2}) {
+        std::mt19937 random(static_cast<unsigned>(groups * 2 + planes));
+        Lines<std::uint8_t> block(packed_block_bytes(groups, planes));
+        Lines<std::uint8_t> entries(groups * 16);
+        for (std::size_t i = 0; i < block.size; ++i) block.data[i] = static_cast<std::uint8_t>(random());
+        for (std::size_t i = 0; i < entries.size; ++i) {
+          // The largest entries of a plane of 256 groups just fit 16 bits.
+          entries.data[i] = groups == 256 ? 255 : static_cast<std::uint8_t>(random());
+        }
+        auto* factors = reinterpret_cast<std::uint16_t*>(block.data);
+        for (std::size_t i = 0; i < 2 * packed_neighbors; ++i) {
+          factors[i] = static_cast<std::uint16_t>(0x3000 + random() % 0x0c00 + (random() % 2 << 15));  // 0.125 to 1
+        }
+        const PackedQuery query{entries.data, groups, planes, 0.01f, -3.0f, 16.0f};
+        Lines<float> out(packed_neighbors);
+        const float bound = 2.0f;
+        const std::uint32_t below = table->packed.estimates(query, block.data, 1.5f, bound, out.data);
+        const std::uint8_t* codes = block.data + 4 * packed_neighbors;
+        for (std::size_t j = 0; j < packed_neighbors; ++j) {
+          std::uint32_t sum = 0;
+          for (std::size_t plane = 0; plane < planes; ++plane) {
+            std::uint32_t of_plane = 0;
+            for (std::size_t group = 0; group < groups; ++group) {
+              of_plane += entries.data[group * 16 + nibble_of(codes + (plane * groups + group) * 16, j)];
+            }
+            sum = sum * 2 + of_plane;
+          }
+          const double expected =
+              1.5 + 16.0 * (value_of_half(factors[j]) +
+                            value_of_half(factors[packed_neighbors + j]) * (0.01f * static_cast<double>(sum) - 3.0));
+          CHECK(out.data[j] == doctest::Approx(expected).epsilon(1e-5));
+          CHECK((below >> j & 1u) == (out.data[j] < bound ? 1u : 0u));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a look-up table holds every subset's sum above the least one") {
+  for (const KernelTable* table : tables_under_test()) {
+    CAPTURE(table->name);
+    const std::size_t groups = 12;
+    std::mt19937 random(5);
+    Lines<float> x(groups * 4);
+    for (std::size_t i = 0; i < x.size; ++i) x.data[i] = static_cast<float>(random() % 2001) / 1000.0f - 1.0f;
+    Lines<std::uint8_t> entries(groups * 16);
+    const float step = 4.0f / 255;
+    table->packed.table(x.data, groups, step, entries.data);
+    for (std::size_t group = 0; group < groups; ++group) {
+      double least = 0;
+      for (std::size_t i = 0; i < 4; ++i) least += std::min(0.0f, x.data[group * 4 + i]);
+      for (std::size_t bits = 0; bits < 16; ++bits) {
+        double sum = -least;
+        for (std::size_t i = 0; i < 4; ++i)
+          sum += (bits >> i & 1) != 0 ? static_cast<double>(x.data[group * 4 + i]) : 0.0;
+        CHECK(std::abs(entries.data[group * 16 + bits] - sum / static_cast<double>(step)) < 0.51);
+      }
+    }
+  }
+}
+
+TEST_CASE("the Hadamard transform is what its definition says") {
+  for (const KernelTable* table : tables_under_test()) {
+    CAPTURE(table->name);
+    for (const std::size_t count : {16, 32, 256}) {
+      std::mt19937 random(6);
+      Lines<float> x(count);
+      for (std::size_t i = 0; i < count; ++i) x.data[i] = static_cast<float>(random() % 100);
+      std::vector<double> expected(count);
+      for (std::size_t row = 0; row < count; ++row) {
+        for (std::size_t i = 0; i < count; ++i) {
+          expected[row] +=
+              std::popcount(row & i) % 2 != 0 ? -static_cast<double>(x.data[i]) : static_cast<double>(x.data[i]);
+        }
+      }
+      table->packed.hadamard(x.data, count);
+      for (std::size_t i = 0; i < count; ++i)
+        CHECK(static_cast<double>(x.data[i]) == expected[i]);  // whole numbers: exact
+    }
+  }
+}
+
+}  // namespace fastcbir::test
