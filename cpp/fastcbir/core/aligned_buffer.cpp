@@ -38,14 +38,14 @@ std::byte* map_pages(std::size_t capacity) {
   void* reserved =
       mmap(nullptr, capacity + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reserved == MAP_FAILED) throw std::bad_alloc();
-  const auto begin = reinterpret_cast<std::uintptr_t>(reserved);
-  const auto aligned = round_up(begin, huge_page);
-  if (aligned > begin) munmap(reserved, aligned - begin);
-  if (const std::size_t after = begin + huge_page - aligned; after > 0) {
-    munmap(reinterpret_cast<void*>(aligned + capacity), after);
-  }
-  madvise(reinterpret_cast<void*>(aligned), capacity, MADV_HUGEPAGE);
-  return reinterpret_cast<std::byte*>(aligned);
+  auto* const begin = static_cast<std::byte*>(reserved);
+  const auto address = reinterpret_cast<std::uintptr_t>(reserved);
+  const std::size_t before = round_up(address, huge_page) - address;
+  std::byte* const aligned = begin + before;
+  if (before > 0) munmap(begin, before);
+  if (before < huge_page) munmap(aligned + capacity, huge_page - before);
+  madvise(aligned, capacity, MADV_HUGEPAGE);
+  return aligned;
 }
 
 std::byte* remap_pages(std::byte* data, std::size_t from, std::size_t to) {
