@@ -72,4 +72,15 @@ ALGORITHMS = [
         dtypes=("uint8",),
         note="bytes as they are stored",
     ),
+    *(
+        entry(
+            f"hnsw-{codec}",
+            "Hnsw",
+            {**_M16, "codec": codec},
+            queries=effort(),
+            effort="ef",
+            note="codes of the neighbours beside each node, exact distances in the result",
+        )
+        for codec in ("rabitq1", "rabitq2")
+    ),
 ]
