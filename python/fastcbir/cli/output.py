@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastcbir.extract.results import Failure
+if TYPE_CHECKING:
+    from fastcbir.extract.results import Failure
 
 __all__ = [
     "complain",
