@@ -136,7 +136,7 @@ def test_ef_buys_recall_and_a_budget_ends_a_search(keep_pruned: bool) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("method", [fc.Flat(), fc.Hnsw()])
+@pytest.mark.parametrize("method", [fc.Flat(), fc.Hnsw(m=12)])
 def test_range_search(metric: str, method: fc.Flat | fc.Hnsw) -> None:
     vectors = make_vectors(2000, 6, "float32", 15)
     queries = make_vectors(25, 6, "float32", 16)
@@ -144,7 +144,7 @@ def test_range_search(metric: str, method: fc.Flat | fc.Hnsw) -> None:
     radius = float(np.quantile(expected, 0.03))
     index = fc.Index(6, method, metric=metric)
     index.add(vectors)
-    hits = index.range_search(queries, radius, ef=200)
+    hits = index.range_search(queries, radius, ef=100)
     assert hits.offsets.shape == (26,) and hits.offsets[0] == 0
     assert len(hits.ids) == len(hits.distances) == hits.offsets[-1]
     assert (hits.distances <= radius).all()

@@ -155,8 +155,6 @@ void HnswBuilder::insert_node(NodeId node, Workspace& workspace) {
     graph_.links.set(node, at, workspace.chosen[at]);
     changed_[node] = 1;
   }
-  // Whoever finds the node through a link made below must also see the links set above.
-  std::atomic_thread_fence(std::memory_order_release);
   for (std::size_t at = 0; at <= start; ++at) {
     for (const NodeId neighbor : workspace.chosen[at]) link_back(neighbor, at, node, workspace);
   }

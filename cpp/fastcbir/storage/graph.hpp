@@ -15,9 +15,9 @@ namespace fastcbir {
 // them and needs no length. Upper levels (about one node in m has any): blocks of m slots in one pool, those of a node
 // side by side.
 //
-// While nodes are being inserted, slots are read and written by several threads at once: every access goes through
-// relaxed atomics (plain moves on all our targets). Writers hold the node's lock; a reader may see a mixture of the old
-// and the new list, all of whose nodes exist.
+// While nodes are being inserted, slots are read and written by several threads at once: every access is atomic
+// (on x86 a plain move). Writers hold the node's lock; a reader may see a mixture of the old and the new list, all of
+// whose nodes exist. Stores release, so that whoever follows a link finds what was written to its node before.
 class GraphLinks {
  public:
   // m0 and m: how many links a node may have on level 0 and on each level above.
@@ -78,7 +78,7 @@ inline NodeId load_link(const std::uint32_t& slot) {
   return std::atomic_ref(const_cast<std::uint32_t&>(slot)).load(std::memory_order_relaxed);
 }
 inline void store_link(std::uint32_t& slot, NodeId node) {
-  std::atomic_ref(slot).store(node, std::memory_order_relaxed);
+  std::atomic_ref(slot).store(node, std::memory_order_release);
 }
 
 }  // namespace fastcbir
