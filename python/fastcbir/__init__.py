@@ -14,7 +14,6 @@ Importing this loads numpy and the compiled core only; what needs more is loaded
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fastcbir.errors import AlbumLockedError, FormatError, MissingExtraError, ModelError
@@ -22,10 +21,9 @@ from fastcbir.index import Index, available_isas, isa, load
 from fastcbir.types import Flat, Hits, Hnsw, RangeHits
 
 if TYPE_CHECKING:
+    __version__: str
     from fastcbir.extract import load_extractor, models
     from fastcbir.image_index import ImageIndex
-
-__version__ = version("fastcbir")
 
 __all__ = [
     "AlbumLockedError",
@@ -53,6 +51,8 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("fastcbir")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'fastcbir' has no attribute {name!r}")
