@@ -68,6 +68,31 @@ void compact(Index& index, const py::object& threads, py::object progress) {
   index.compact(options);
 }
 
+// A matrix of one query's answer costs as much as finding it if made the general way: no strides are worked out here.
+template <class T>
+py::array new_matrix(py::ssize_t rows, py::ssize_t columns) {
+  static const py::dtype* const dtype = new py::dtype(py::dtype::of<T>());  // never dies: nor does the module
+  const auto& numpy = py::detail::npy_api::get();
+  Py_INCREF(dtype->ptr());  // the next call takes one
+  const py::ssize_t shape[] = {rows, columns};
+  PyObject* const array = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, dtype->ptr(), columns == 0 ? 1 : 2, shape,
+                                                      nullptr, nullptr, 0, nullptr);
+  if (array == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::array>(array);
+}
+
+// Less than pybind11's: threads of ours that need Python come through PythonMonitor.
+class Released {
+ public:
+  Released() : state_(PyEval_SaveThread()) {}
+  ~Released() { PyEval_RestoreThread(state_); }
+  Released(const Released&) = delete;
+  Released& operator=(const Released&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
 py::tuple search(const Index& index, const py::object& queries, const py::object& k, const py::object& ef,
                  const py::object& max_distances, const py::object& allow, const py::object& threads,
                  py::object progress) {
@@ -86,16 +111,18 @@ py::tuple search(const Index& index, const py::object& queries, const py::object
   options.monitor = &monitor;
   const auto rows = static_cast<py::ssize_t>(input.count);
   const auto columns = static_cast<py::ssize_t>(wanted);
-  py::array_t<Id> ids({rows, columns});
-  py::array_t<float> distances({rows, columns});
-  py::array_t<std::uint32_t> cost(rows);
-  const SearchOutput output{ids.mutable_data(), distances.mutable_data(), cost.mutable_data()};
+  const auto ids = new_matrix<Id>(rows, columns);
+  const auto distances = new_matrix<float>(rows, columns);
+  const auto cost = new_matrix<std::uint32_t>(rows, 0);
+  const auto memory_of = [](const py::array& array) { return const_cast<void*>(array.data()); };
+  const SearchOutput output{static_cast<Id*>(memory_of(ids)), static_cast<float*>(memory_of(distances)),
+                            static_cast<std::uint32_t*>(memory_of(cost))};
   const void* const data = input.data();
   {
-    const py::gil_scoped_release release;
+    const Released release;
     index.search(data, input.count, wanted, options, output);
   }
-  return py::make_tuple(std::move(ids), std::move(distances), std::move(cost));
+  return py::reinterpret_steal<py::tuple>(PyTuple_Pack(3, ids.ptr(), distances.ptr(), cost.ptr()));
 }
 
 py::tuple range_search(const Index& index, const py::object& queries, float radius, const py::object& ef,

@@ -49,9 +49,27 @@ py::array to_input_type(const py::array& array, const Space& space, const char* 
   return py::array::ensure(array, py::array::c_style);
 }
 
+// An array that needs nothing done to it: one query from an application, mostly. Asks without making Python objects.
+bool is_ready(const py::array& array, const Space& space, bool single_allowed) {
+  constexpr int needed = py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  constexpr int numbers[] = {py::detail::npy_api::NPY_FLOAT_, py::detail::npy_api::NPY_FLOAT_,
+                             py::detail::npy_api::NPY_UBYTE_, py::detail::npy_api::NPY_BYTE_};
+  const auto ndim = array.ndim();
+  return (ndim == 2 || (single_allowed && ndim == 1)) &&
+         array.shape(ndim - 1) == static_cast<py::ssize_t>(space.dim()) && (array.flags() & needed) == needed &&
+         array.dtype().num() == numbers[static_cast<std::size_t>(space.type())] && array.dtype().byteorder() != '>';
+}
+
 }  // namespace
 
 InputVectors input_vectors(const py::object& given, const Space& space, const char* what, bool single_allowed) {
+  if (py::isinstance<py::array>(given)) {
+    auto ready = py::reinterpret_borrow<py::array>(given);
+    if (is_ready(ready, space, single_allowed)) {
+      const std::size_t count = ready.ndim() == 1 ? 1 : static_cast<std::size_t>(ready.shape(0));
+      return {std::move(ready), count};
+    }
+  }
   py::array array = py::array::ensure(given);
   if (!array) {
     PyErr_Clear();

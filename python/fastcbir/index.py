@@ -17,6 +17,8 @@ __all__ = ["Index", "available_isas", "isa", "load"]
 
 Progress = Callable[[int, int], object]
 
+_new_tuple = tuple.__new__
+
 _CODE_BITS: dict[Literal["rabitq1", "rabitq2"] | None, int] = {None: 0, "rabitq1": 1, "rabitq2": 2}
 
 
@@ -181,7 +183,8 @@ class Index:
             ValueError: wrong shape, dtype or k; NaN or infinity; a zero query under cosine; a mask that is
                 too short.
         """
-        return Hits(*self._core.search(queries, k, ef, max_distances, allow, threads, progress))
+        found = self._core.search(queries, k, ef, max_distances, allow, threads, progress)
+        return _new_tuple(Hits, found)  # as Hits(*found), in a fifth of the time
 
     def range_search(
         self,

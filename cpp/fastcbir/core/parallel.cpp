@@ -93,11 +93,4 @@ ParallelOutcome run_parallel(std::size_t count, std::size_t grain, std::size_t t
   return outcome;
 }
 
-void parallel_for(std::size_t count, std::size_t grain, std::size_t threads, Monitor* monitor,
-                  const std::function<void(std::size_t, std::size_t, std::size_t)>& body) {
-  if (const ParallelOutcome outcome = run_parallel(count, grain, threads, monitor, body); outcome.error) {
-    std::rethrow_exception(outcome.error);
-  }
-}
-
 }  // namespace fastcbir

@@ -23,8 +23,16 @@ struct ParallelOutcome {
 ParallelOutcome run_parallel(std::size_t count, std::size_t grain, std::size_t threads, Monitor* monitor,
                              const std::function<void(std::size_t, std::size_t, std::size_t)>& body);
 
-// The same, but rethrows.
-void parallel_for(std::size_t count, std::size_t grain, std::size_t threads, Monitor* monitor,
-                  const std::function<void(std::size_t, std::size_t, std::size_t)>& body);
+// The same, but rethrows. A single slice runs at once: one query must not pay for what many need.
+template <class Body>
+void parallel_for(std::size_t count, std::size_t grain, std::size_t threads, Monitor* monitor, Body&& body) {
+  if (count <= grain) {
+    if (count > 0) body(std::size_t{0}, std::size_t{0}, count);
+    return;
+  }
+  if (const ParallelOutcome outcome = run_parallel(count, grain, threads, monitor, std::ref(body)); outcome.error) {
+    std::rethrow_exception(outcome.error);
+  }
+}
 
 }  // namespace fastcbir

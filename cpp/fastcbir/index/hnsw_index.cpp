@@ -137,6 +137,9 @@ bool HnswIndex::scan_is_cheaper(std::size_t passing_count, std::size_t ef) const
 }
 
 Neighbor HnswIndex::descend(Scratch& scratch, SearchProgress& progress) const {
+  // A step on a level of few nodes costs as much as one among neighbours with codes, which leads as far.
+  constexpr std::size_t lowest_with_codes = 2;
+  const std::size_t lowest = has_codes() ? lowest_with_codes : 0;
   const auto expander = [&](std::size_t level) {
     return GatherExpander(graph_.links, level, vectors_, space_.kernels(), space_.dim(), scratch.query.data());
   };
@@ -145,7 +148,7 @@ Neighbor HnswIndex::descend(Scratch& scratch, SearchProgress& progress) const {
   ++progress.distances;
   scratch.visited.begin(vectors_.size());
   scratch.visited.insert(nearest.node);
-  for (std::size_t level = top; level > 0; --level) {
+  for (std::size_t level = top; level > lowest; --level) {
     nearest = greedy_descent(expander(level), nearest, scratch.visited, progress, scratch.neighborhood);
   }
   scratch.visited.begin(vectors_.size());
@@ -169,7 +172,7 @@ void HnswIndex::search_one(const Batch& batch, std::size_t query_index, std::siz
   space_.prepare(batch.queries + query_index * space_.input_bytes(), scratch.query);
   SearchProgress progress;
   const Neighbor start = descend(scratch, progress);
-  if (codec_ != nullptr && codec_->unit() > 0) {
+  if (has_codes()) {
     if (batch.passing == nullptr) {
       scratch.beam.reset(ef);
       search_packed(batch, start, scratch.beam, stop, scratch, progress);
@@ -257,24 +260,65 @@ ParallelOutcome HnswIndex::insert_rows(std::size_t first, const WorkOptions& opt
   return outcome;
 }
 
+// The rows of `nodes` and of their neighbours, each rotated once.
+class HnswIndex::RotatedRows {
+ public:
+  RotatedRows(const HnswIndex& index, const std::vector<NodeId>& nodes, std::size_t threads)
+      : width_(index.codec_->padded_dim()) {
+    const GraphLinks& links = index.graph_.links;
+    const bool all = nodes.size() >= links.size() / 16;
+    if (!all) {
+      nodes_ = nodes;
+      for (const NodeId node : nodes) {
+        const std::uint32_t* slots = links.block(node, 0);
+        for (std::size_t i = 0; i < links.capacity(0) && slots[i] != no_node; ++i) nodes_.push_back(slots[i]);
+      }
+      std::sort(nodes_.begin(), nodes_.end());
+      nodes_.erase(std::unique(nodes_.begin(), nodes_.end()), nodes_.end());
+    }
+    const std::size_t count = all ? links.size() : nodes_.size();
+    rows_.resize(count * width_ * sizeof(float));
+    std::vector<AlignedBuffer> scratch(threads);
+    parallel_for(count, 256, threads, nullptr, [&](std::size_t worker, std::size_t begin, std::size_t end) {
+      for (; begin < end; ++begin) {
+        const NodeId node = all ? static_cast<NodeId>(begin) : nodes_[begin];
+        index.codec_->rotate_row(index.vectors_.row(node), rows_.as<float>().data() + begin * width_, scratch[worker]);
+      }
+    });
+  }
+
+  const float* operator[](NodeId node) const {
+    const std::size_t at =
+        nodes_.empty() ? node : std::lower_bound(nodes_.begin(), nodes_.end(), node) - nodes_.begin();
+    return rows_.as<float>().data() + at * width_;
+  }
+
+ private:
+  std::size_t width_;
+  std::vector<NodeId> nodes_;  // ascending; empty: all
+  AlignedBuffer rows_;
+};
+
 void HnswIndex::pack(const std::vector<NodeId>& nodes, std::size_t threads) {
+  if (nodes.empty()) return;
   threads = resolve_threads(threads);
-  const auto neighbors_of = [&](NodeId node, std::vector<const std::byte*>& rows) {
+  const RotatedRows rotated(*this, nodes, threads);
+  const auto neighbors_of = [&](NodeId node, std::vector<const float*>& rows) {
     rows.clear();
     const std::uint32_t* slots = graph_.links.block(node, 0);
-    for (std::size_t i = 0; i < graph_.links.capacity(0) && slots[i] != no_node; ++i) {
-      rows.push_back(vectors_.row(slots[i]));
-    }
+    for (std::size_t i = 0; i < graph_.links.capacity(0) && slots[i] != no_node; ++i) rows.push_back(rotated[slots[i]]);
   };
   if (codec_->unit() == 0) {
     // A sample of links tells the scale of distances; with none yet, codes can wait for the next vectors.
     constexpr std::size_t sampled_nodes = 1000;
+    const kernels::OneFn squared_distance =
+        kernels::distance_kernels(kernels::active(), ScalarType::f32, Metric::l2).one;
     double sum = 0;
     std::size_t count = 0;
-    std::vector<const std::byte*> rows;
+    std::vector<const float*> rows;
     for (std::size_t i = 0; i < nodes.size(); i += std::max<std::size_t>(1, nodes.size() / sampled_nodes)) {
       neighbors_of(nodes[i], rows);
-      for (const std::byte* row : rows) sum += codec_->squared_distance(vectors_.row(nodes[i]), row);
+      for (const float* row : rows) sum += double{squared_distance(rotated[nodes[i]], row, codec_->padded_dim())};
       count += rows.size();
     }
     if (count == 0) return;
@@ -282,7 +326,7 @@ void HnswIndex::pack(const std::vector<NodeId>& nodes, std::size_t threads) {
   }
   struct Worker {
     PackedCodec::Workspace workspace;
-    std::vector<const std::byte*> rows;
+    std::vector<const float*> rows;
   };
   std::vector<Worker> workers(threads);
   const std::size_t block_bytes = codec_->block_bytes(kernels::packed_neighbors);
@@ -294,7 +338,7 @@ void HnswIndex::pack(const std::vector<NodeId>& nodes, std::size_t threads) {
       for (std::size_t first = 0; first < graph_.links.capacity(0); first += kernels::packed_neighbors) {
         const std::size_t from = std::min(first, rows.size());
         const std::size_t to = std::min(first + kernels::packed_neighbors, rows.size());
-        codec_->pack(vectors_.row(nodes[begin]), std::span(rows).subspan(from, to - from), block, workspace);
+        codec_->pack(rotated[nodes[begin]], std::span(rows).subspan(from, to - from), block, workspace);
         block += block_bytes;
       }
     }

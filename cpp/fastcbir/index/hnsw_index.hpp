@@ -45,7 +45,9 @@ class HnswIndex final : public Index {
     TopK results;
   };
   class ScratchLease;
+  class RotatedRows;
 
+  bool has_codes() const { return codec_ != nullptr && codec_->unit() > 0; }
   std::size_t effective_ef(const SearchOptions& options, std::size_t k) const;
   bool scan_is_cheaper(std::size_t passing_count, std::size_t ef) const;
   // The way down to level 0; the scratch's query is prepared.

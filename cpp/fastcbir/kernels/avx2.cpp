@@ -13,8 +13,10 @@ namespace {
 #include "fastcbir/kernels/generic_bytes.inc"
 #include "fastcbir/kernels/generic_float.inc"
 #include "fastcbir/kernels/avx2_lanes.inc"
+#include "fastcbir/kernels/generic_keys.inc"
 #include "fastcbir/kernels/avx2_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
+#include "fastcbir/kernels/generic_beam.inc"
 // clang-format on
 
 using F32 = FloatKernels<Lanes, FloatRows>;
@@ -31,6 +33,7 @@ constinit const KernelTable avx2_table = {
      {U8::l2, U8::ip, U8::cosine},
      {I8::l2, I8::ip, I8::cosine}},
     packed_kernels,
+    {&merge_into_beam},
     &f32_to_f16,
     &f16_to_f32,
 };

@@ -16,6 +16,8 @@ namespace {
 #include "fastcbir/kernels/avx512_bytes.inc"
 #include "fastcbir/kernels/avx512_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
+#include "fastcbir/kernels/generic_beam.inc"
+#include "fastcbir/kernels/avx512_beam.inc"
 // clang-format on
 
 using F32 = FloatKernels<Lanes, FloatRows>;
@@ -32,6 +34,7 @@ constinit const KernelTable avx512_table = {
      {U8::l2, U8::ip, U8::cosine},
      {I8::l2, I8::ip, I8::cosine}},
     packed_kernels,
+    {&insert_into_beam},
     &f32_to_f16,
     &f16_to_f32,
 };

@@ -16,6 +16,8 @@ namespace {
 #include "fastcbir/kernels/avx512vnni_bytes.inc"
 #include "fastcbir/kernels/avx512_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
+#include "fastcbir/kernels/generic_beam.inc"
+#include "fastcbir/kernels/avx512_beam.inc"
 // clang-format on
 
 using F32 = FloatKernels<Lanes, FloatRows>;
@@ -33,6 +35,7 @@ constinit const KernelTable avx512vnni_table = {
      {vnni<false, Metric::l2>, vnni<false, Metric::ip>, vnni<false, Metric::cosine>},
      {vnni<true, Metric::l2>, vnni<true, Metric::ip>, vnni<true, Metric::cosine>}},
     packed_kernels,
+    {&insert_into_beam},
     &f32_to_f16,
     &f16_to_f32,
 };

@@ -15,8 +15,10 @@ namespace {
 #include "fastcbir/kernels/generic_bytes.inc"
 #include "fastcbir/kernels/generic_float.inc"
 #include "fastcbir/kernels/scalar_lanes.inc"
+#include "fastcbir/kernels/generic_keys.inc"
 #include "fastcbir/kernels/scalar_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
+#include "fastcbir/kernels/generic_beam.inc"
 // clang-format on
 
 using F32 = FloatKernels<Lanes, FloatRows>;
@@ -33,6 +35,7 @@ constinit const KernelTable scalar_table = {
      {U8::l2, U8::ip, U8::cosine},
      {I8::l2, I8::ip, I8::cosine}},
     packed_kernels,
+    {&merge_into_beam},
     &f32_to_f16,
     &f16_to_f32,
 };

@@ -58,20 +58,47 @@ constexpr std::size_t packed_block_bytes(std::size_t groups, std::size_t planes)
   return 4 * packed_neighbors + planes * groups * 16;
 }
 
+// What a code is made from, and what its factors are: the sums of its kernel.
+struct PackedCode {
+  float length2;          // |w|^2
+  float along;            // <s, w>
+  float base_code;        // <p, s>
+  float base_difference;  // <p, w>
+};
+
 struct PackedKernels {
-  // out[j] = base + unit * (add[j] + mul[j] * <query, code j>); bit j of the result is set if out[j] < bound. Sums of
-  // table entries are exact: they must stay below 2^16 a plane. Blocks and out are 64-byte aligned.
-  std::uint32_t (*estimates)(const PackedQuery& query, const void* block, float base, float bound, float* out);
+  // The code s of w = row - base, in 2 or 4 even levels, as numbers 0, 1 or 0..3 in `levels`. The outer levels begin at
+  // `outer` times the root mean square of w, whose first `dim` of `count` coordinates count; count is a multiple of 16.
+  PackedCode (*encode)(const float* base, const float* row, std::size_t count, std::size_t dim, std::size_t planes,
+                       float outer, std::uint8_t* levels);
+
+  // The estimate of neighbour j is base + unit * (add[j] + mul[j] * <query, code j>). Writes the keys of those below
+  // `bound`, with the nodes that `nodes[j]` names, in the order of j, and returns how many; keys has room for 40. Sums of
+  // table entries are exact: they must stay below 2^16 a plane. Blocks and nodes are 64-byte aligned.
+  std::size_t (*candidates)(const PackedQuery& query, const void* block, const std::uint32_t* nodes, float base,
+                            float bound, std::uint64_t* keys);
   // table[16 g + b] = round((sum of the coordinates of group g whose bit is set in b - least such sum) / step).
   void (*table)(const float* coordinates, std::size_t groups, float step, std::uint8_t* table);
   // The Walsh-Hadamard transform in place, not normalised; count is a power of two, at least 16; 64-byte aligned.
   void (*hadamard)(float* values, std::size_t count);
 };
 
+// A candidate of a graph search is one 64-bit key: its value, as bits that order like the number (those of a float with
+// the sign bit turned over, or all of them for negative ones), then its node, then whether it was expanded.
+struct BeamKernels {
+  // Inserts `count` > 0 keys, none of them above the last of the beam, into a sorted beam of `size` keys, which keeps the
+  // smallest `capacity`; returns the rank of the first inserted one, or capacity. `keys` is 64-byte aligned and has room
+  // for capacity rounded up to 8, of which those from `size` on hold empty_key. May reorder the new keys.
+  std::size_t (*insert)(std::uint64_t* keys, std::size_t size, std::size_t capacity, std::uint64_t* added,
+                        std::size_t count);
+};
+inline constexpr std::uint64_t empty_key = ~std::uint64_t{0};
+
 struct KernelTable {
   const char* name;  // as FASTCBIR_ISA spells it
   DistanceKernels distance[scalar_type_count][metric_count];
   PackedKernels packed;
+  BeamKernels beam;
   // IEEE 754 half precision, round to nearest even; no alignment or padding asked of either side.
   void (*f32_to_f16)(const float* from, std::uint16_t* to, std::size_t count);
   void (*f16_to_f32)(const std::uint16_t* from, float* to, std::size_t count);

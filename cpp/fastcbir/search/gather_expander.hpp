@@ -6,7 +6,9 @@
 
 #include "fastcbir/core/types.hpp"
 #include "fastcbir/kernels/table.hpp"
+#include "fastcbir/search/neighborhood.hpp"
 #include "fastcbir/search/prefetch.hpp"
+#include "fastcbir/search/progress.hpp"
 #include "fastcbir/search/visited.hpp"
 #include "fastcbir/storage/graph.hpp"
 #include "fastcbir/storage/vectors.hpp"
@@ -30,9 +32,6 @@ class GatherExpander {
         query_(query),
         scale_(scale) {}
 
-  // What an expansion that yielded `count` neighbours has cost.
-  static constexpr std::uint32_t distances_of(std::size_t count) { return static_cast<std::uint32_t>(count); }
-
   // The value of one node.
   float value(NodeId node) const { return kernels_.one(query_, vectors_.row(node), dim_) * scale_; }
 
@@ -41,8 +40,11 @@ class GatherExpander {
     if (node != no_node) prefetch(links_.block(node, level_), capacity_ * sizeof(NodeId));
   }
 
-  // Neighbours of `node` not seen before, with their values; how many there are. Both arrays have room for max_links.
-  std::size_t operator()(NodeId node, VisitedSet& visited, NodeId* nodes, float* values) const {
+  // The keys of the neighbours of `node` not seen before; how many there are. There is room for max_links.
+  std::size_t operator()(NodeId node, VisitedSet& visited, Neighborhood& neighborhood, SearchProgress& progress) const {
+    NodeId* const nodes = neighborhood.nodes.data();
+    float* const values = neighborhood.values.data();
+    Key* const keys = neighborhood.keys.data();
     const std::uint32_t* slots = links_.block(node, level_);
     std::size_t count = 0;
     for (std::size_t i = 0; i < capacity_; ++i) {
@@ -52,6 +54,8 @@ class GatherExpander {
       count += visited.insert(neighbor) ? 1 : 0;
     }
     score(nodes, count, values);
+    progress.distances += static_cast<std::uint32_t>(count);
+    for (std::size_t i = 0; i < count; ++i) keys[i] = key_of(values[i], nodes[i]);
     return count;
   }
 

@@ -1,47 +1,32 @@
 // THE graph loop: best-first search, for every index, codec, filter and stop policy. Floor 3.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
-#include <vector>
 
 #include "fastcbir/core/types.hpp"
+#include "fastcbir/search/keys.hpp"
+#include "fastcbir/search/neighborhood.hpp"
 #include "fastcbir/search/progress.hpp"
 #include "fastcbir/search/visited.hpp"
 
 namespace fastcbir {
 
-// Where an expander writes a neighbourhood.
-struct Neighborhood {
-  std::vector<NodeId> nodes;
-  std::vector<float> values;
-
-  void reserve(std::size_t links) {
-    if (nodes.size() < links) {
-      nodes.resize(links);
-      values.resize(links);
-    }
-  }
-};
-
 // Expands the frontier's nearest node, again and again, until the frontier has none left or the policy ends it.
-//   Expander  count = expand(node, visited, nodes, values); prefetch_node(node), distances_of(count)
-//   Frontier  pop(next), peek(), bound(), push(value, node)
+//   Expander  count = expand(node, visited, neighborhood, progress), which writes keys and counts its distances;
+//             prefetch_node(node)
+//   Frontier  pop(next), peek(), bound(), push(keys, count)
 //   Stop      see stop/policy.hpp
 // The caller has put the entry nodes into both the frontier and the visited set.
 template <class Expander, class Frontier, class Stop>
 void greedy_search(const Expander& expander, VisitedSet& visited, Frontier& frontier, Stop&& stop,
                    SearchProgress& progress, Neighborhood& neighborhood) {
-  NodeId* const nodes = neighborhood.nodes.data();
-  float* const values = neighborhood.values.data();
   Neighbor current;
   while (frontier.pop(current)) {
     expander.prefetch_node(frontier.peek());
-    const std::size_t count = expander(current.node, visited, nodes, values);
-    progress.distances += expander.distances_of(count);
+    const std::size_t count = expander(current.node, visited, neighborhood, progress);
     ++progress.expansions;
-    for (std::size_t i = 0; i < count; ++i) {
-      if (values[i] < frontier.bound()) frontier.push(values[i], nodes[i]);
-    }
+    frontier.push(neighborhood.keys.data(), count);
     if (stop(progress, frontier)) return;
   }
 }
@@ -50,18 +35,14 @@ void greedy_search(const Expander& expander, VisitedSet& visited, Frontier& fron
 template <class Expander>
 Neighbor greedy_descent(const Expander& expander, Neighbor start, VisitedSet& visited, SearchProgress& progress,
                         Neighborhood& neighborhood) {
+  Key nearest = key_of(start.distance, start.node);
   for (bool moved = true; moved;) {
-    moved = false;
-    const std::size_t count = expander(start.node, visited, neighborhood.nodes.data(), neighborhood.values.data());
-    progress.distances += static_cast<std::uint32_t>(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      if (const Neighbor other{neighborhood.values[i], neighborhood.nodes[i]}; other < start) {
-        start = other;
-        moved = true;
-      }
-    }
+    const Key before = nearest;
+    const std::size_t count = expander(node_of(nearest), visited, neighborhood, progress);
+    for (std::size_t i = 0; i < count; ++i) nearest = std::min(nearest, neighborhood.keys[i]);
+    moved = nearest != before;
   }
-  return start;
+  return neighbor_of(nearest);
 }
 
 }  // namespace fastcbir

@@ -8,6 +8,7 @@
 
 #include "fastcbir/core/bitset.hpp"
 #include "fastcbir/core/types.hpp"
+#include "fastcbir/search/keys.hpp"
 #include "fastcbir/search/top_k.hpp"
 
 namespace fastcbir {
@@ -28,6 +29,11 @@ class HeapFrontier {
 
   float bound() const { return std::max(nearest_.bound(), beyond_radius()); }
 
+  void push(const Key* added, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (const Neighbor entry = neighbor_of(added[i]); entry.distance < bound()) push(entry.distance, entry.node);
+    }
+  }
   void push(float value, NodeId node) {
     candidates_.push_back({value, node});
     std::push_heap(candidates_.begin(), candidates_.end(), farther);

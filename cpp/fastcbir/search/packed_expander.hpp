@@ -2,13 +2,14 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 
 #include "fastcbir/core/bitset.hpp"
 #include "fastcbir/core/types.hpp"
 #include "fastcbir/kernels/table.hpp"
+#include "fastcbir/search/neighborhood.hpp"
 #include "fastcbir/search/prefetch.hpp"
+#include "fastcbir/search/progress.hpp"
 #include "fastcbir/search/top_k.hpp"
 #include "fastcbir/search/visited.hpp"
 #include "fastcbir/storage/graph.hpp"
@@ -29,7 +30,7 @@ class PackedExpander {
       : links_(links),
         vectors_(vectors),
         exact_(exact.one),
-        estimates_(packed.estimates),
+        candidates_(packed.candidates),
         dim_(dim),
         query_(query),
         packed_query_(packed_query),
@@ -38,41 +39,37 @@ class PackedExpander {
         passing_(passing),
         results_(results) {}
 
-  static constexpr std::uint32_t distances_of(std::size_t count) { return count > 0 ? 1 : 0; }
-
   FASTCBIR_INLINE void prefetch_node(NodeId node) const {
     if (node == no_node) return;
     prefetch(vectors_.row(node), std::min<std::size_t>(vectors_.stride_bytes(), 4096));
     prefetch(links_.block(node, 0), links_.stride0_bytes());
   }
 
-  std::size_t operator()(NodeId node, VisitedSet& visited, NodeId* nodes, float* values) const {
+  std::size_t operator()(NodeId node, VisitedSet& visited, Neighborhood& neighborhood, SearchProgress& progress) const {
     if (!visited.insert(node)) return 0;
+    ++progress.distances;
     const float own = exact_(query_, vectors_.row(node), dim_);
     if (own <= results_.bound() && (passing_ == nullptr || (*passing_)[node])) results_.push(own, node);
 
     const std::uint32_t* slots = links_.block(node, 0);
     const std::byte* block = links_.payload(node);
+    Key* const keys = neighborhood.keys.data();
     const float bound = frontier_.bound();
+    Key nearest = kernels::empty_key;
     std::size_t count = 0;
-    Neighbor nearest;
     for (std::size_t first = 0; first < links_.capacity(0); first += kernels::packed_neighbors) {
-      alignas(64) float estimated[kernels::packed_neighbors];
-      std::uint32_t below = estimates_(packed_query_, block, own, bound, estimated);
+      const std::size_t found = candidates_(packed_query_, block, slots + first, own, bound, keys + count);
       block += block_bytes_;
-      for (; below != 0; below &= below - 1) {
-        const auto at = static_cast<std::size_t>(std::countr_zero(below));
-        const NodeId neighbor = slots[first + at];
-        if (neighbor == no_node) break;  // unused places are the last
-        nodes[count] = neighbor;
-        values[count] = estimated[at];
-        if (visited.contains(neighbor)) continue;
-        if (estimated[at] < nearest.distance) nearest = {estimated[at], neighbor};
-        ++count;
+      for (std::size_t i = count, end = count + found; i < end; ++i) {
+        const Key key = keys[i];
+        const bool is_new = !visited.contains(node_of(key));
+        keys[count] = key;
+        count += is_new ? 1 : 0;
+        nearest = std::min(nearest, is_new ? key : kernels::empty_key);
       }
     }
     // Most likely the next to be expanded: its record comes while the frontier takes in the others.
-    if (nearest.node != no_node) prefetch_node(nearest.node);
+    if (nearest != kernels::empty_key) prefetch_node(node_of(nearest));
     return count;
   }
 
@@ -80,7 +77,7 @@ class PackedExpander {
   const GraphLinks& links_;
   const VectorStore& vectors_;
   kernels::OneFn exact_;
-  std::uint32_t (*estimates_)(const kernels::PackedQuery&, const void*, float, float, float*);
+  decltype(kernels::PackedKernels::candidates) candidates_;
   std::size_t dim_;
   const void* query_;
   kernels::PackedQuery packed_query_;

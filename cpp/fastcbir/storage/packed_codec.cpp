@@ -19,6 +19,7 @@ constexpr std::size_t largest_matrix_dim = 192;
 constexpr std::size_t rounds = 4;
 // Differences turned at random have nearly normal coordinates: of four even levels for those, the outer begin here.
 constexpr float outer_level = 0.9957f;
+constexpr std::uint16_t half_infinity = 0x7C00;
 
 // Gram-Schmidt on normal rows. The first `dim` coordinates of inputs are used: the others are zero.
 AlignedBuffer random_rotation(std::size_t padded_dim, std::uint64_t seed) {
@@ -76,18 +77,6 @@ PackedCodec::PackedCodec(const Space& space, std::size_t planes, std::uint64_t s
   groups_ = padded_dim_ / group_dims;
 }
 
-double PackedCodec::squared_distance(const std::byte* a, const std::byte* b) const {
-  std::vector<float> values(2 * padded_dim_);
-  load(a, false, values.data());
-  load(b, false, values.data() + padded_dim_);
-  double sum = 0;
-  for (std::size_t i = 0; i < dim_; ++i) {
-    const double difference = double{values[i]} - values[padded_dim_ + i];
-    sum += difference * difference;
-  }
-  return sum;
-}
-
 float PackedCodec::unit_of(double mean_squared_distance) {
   if (!(mean_squared_distance > 0)) return 1;
   const int exponent = static_cast<int>(std::lround(std::log2(mean_squared_distance) / 2));
@@ -129,59 +118,43 @@ void PackedCodec::rotate(const float* values, float* rotated) const {
   }
 }
 
-void PackedCodec::pack(const std::byte* row, std::span<const std::byte* const> neighbors, std::byte* block,
+void PackedCodec::rotate_row(const std::byte* row, float* rotated, AlignedBuffer& scratch) const {
+  const auto values = floats(scratch, padded_dim_);
+  load(row, false, values.data());
+  rotate(values.data(), rotated);
+}
+
+void PackedCodec::pack(const float* base, std::span<const float* const> neighbors, std::byte* block,
                        Workspace& workspace) const {
-  const auto base_raw = floats(workspace.base, 2 * padded_dim_).first(padded_dim_);
-  const auto base = floats(workspace.base, 2 * padded_dim_).subspan(padded_dim_);
-  const auto raw = floats(workspace.difference, 2 * padded_dim_).first(padded_dim_);
-  const auto difference = floats(workspace.difference, 2 * padded_dim_).subspan(padded_dim_);
-  const auto code = floats(workspace.code, padded_dim_);
   workspace.levels.resize(padded_dim_);
-  const auto dot = [&](std::span<const float> a, std::span<const float> b) {
-    return -kernels::distance_kernels(*table_, ScalarType::f32, Metric::ip).one(a.data(), b.data(), padded_dim_);
-  };
+  std::uint8_t* const levels = workspace.levels.data();
   const float length_unit = std::sqrt(unit_);
   std::memset(block, 0, kernels::packed_block_bytes(groups_, planes_));
   auto* add = reinterpret_cast<std::uint16_t*>(block);
   auto* mul = add + kernels::packed_neighbors;
   auto* codes = reinterpret_cast<std::uint8_t*>(block) + 4 * kernels::packed_neighbors;
-  load(row, false, base_raw.data());
-  rotate(base_raw.data(), base.data());
+  std::fill(add + neighbors.size(), add + kernels::packed_neighbors, half_infinity);
   for (std::size_t j = 0; j < neighbors.size(); ++j) {
-    load(neighbors[j], false, raw.data());
-    for (std::size_t i = 0; i < dim_; ++i) raw[i] -= base_raw[i];
-    rotate(raw.data(), difference.data());
-    const float length2 = dot(difference, difference);
-    const float outer = planes_ == 2 ? outer_level * std::sqrt(length2 / static_cast<float>(dim_)) : infinity;
-    for (std::size_t i = 0; i < padded_dim_; ++i) {
-      const bool positive = difference[i] >= 0;
-      const bool is_outer = std::fabs(difference[i]) > outer;
-      // Levels -3 -1 1 3 as 0 1 2 3, or -1 1 as 0 1.
-      workspace.levels[i] = planes_ == 2 ? (positive ? (is_outer ? 3 : 2) : (is_outer ? 0 : 1)) : (positive ? 1 : 0);
-      code[i] = static_cast<float>(planes_ == 2 ? 2 * workspace.levels[i] - 3 : 2 * workspace.levels[i] - 1);
-    }
-    const float along = dot(code, difference);
-    const float stretch = along > 0 ? length2 / along : 0;
-    const float base_code = dot(base, code);
+    const kernels::PackedCode code =
+        table_->packed.encode(base, neighbors[j], padded_dim_, dim_, planes_, outer_level, levels);
+    const float stretch = code.along > 0 ? code.length2 / code.along : 0;
     // value(c) = base + add + mul <q, s>
-    const float constant =
-        metric_ == Metric::l2 ? length2 + 2 * stretch * base_code : stretch * base_code - dot(base, difference);
+    const float constant = metric_ == Metric::l2 ? code.length2 + 2 * stretch * code.base_code
+                                                 : stretch * code.base_code - code.base_difference;
     const float slope = metric_ == Metric::l2 ? -2 * stretch : -stretch;
     constexpr float largest_half = 65504;
     const float factors[2] = {std::clamp(constant / unit_, -largest_half, largest_half),
                               std::clamp(slope / length_unit, -largest_half, largest_half)};
     table_->f32_to_f16(factors, add + j, 1);
     table_->f32_to_f16(factors + 1, mul + j, 1);
-    const std::size_t byte = j % 8 * 2 + j / 8 % 2;
-    const std::size_t shift = j < 16 ? 0 : 4;
+    std::uint8_t* const to = codes + j % 8 * 2 + j / 8 % 2;
+    const unsigned shift = j < 16 ? 0 : 4;
     for (std::size_t group = 0; group < groups_; ++group) {
+      std::uint32_t four;  // a level a byte; the same bit of each is drawn together by one multiplication
+      std::memcpy(&four, levels + group * group_dims, sizeof four);
       for (std::size_t plane = 0; plane < planes_; ++plane) {
-        const std::size_t bit = planes_ - 1 - plane;
-        unsigned nibble = 0;
-        for (std::size_t i = 0; i < group_dims; ++i) {
-          nibble |= (static_cast<unsigned>(workspace.levels[group * group_dims + i]) >> bit & 1u) << i;
-        }
-        codes[(plane * groups_ + group) * 16 + byte] |= static_cast<std::uint8_t>(nibble << shift);
+        const std::uint32_t bits = four >> (planes_ - 1 - plane) & 0x01010101u;
+        to[(plane * groups_ + group) * 16] |= static_cast<std::uint8_t>((bits * 0x01020408u >> 24 & 15u) << shift);
       }
     }
   }

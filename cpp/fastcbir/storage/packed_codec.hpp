@@ -30,9 +30,6 @@ class PackedCodec {
     return links / kernels::packed_neighbors * kernels::packed_block_bytes(groups_, planes_);
   }
 
-  // Of two stored rows, in double.
-  double squared_distance(const std::byte* a, const std::byte* b) const;
-
   // Factors are kept as multiples of this squared length, so that half precision holds them whatever the data's scale.
   // 0 until known. All blocks must be packed again after a change.
   float unit() const { return unit_; }
@@ -40,15 +37,15 @@ class PackedCodec {
   // From rows and neighbours of theirs: their mean squared distance, as a power of four.
   static float unit_of(double mean_squared_distance);
 
+  // A stored row as the codes see it, in padded_dim() floats on cache lines.
+  void rotate_row(const std::byte* row, float* rotated, AlignedBuffer& scratch) const;
+  std::size_t padded_dim() const { return padded_dim_; }
+
   struct Workspace {
-    AlignedBuffer base;
-    AlignedBuffer difference;
-    AlignedBuffer code;
     std::vector<std::uint8_t> levels;
   };
-  // Packs up to 32 neighbours of the node in `row`; unused places are zero.
-  void pack(const std::byte* row, std::span<const std::byte* const> neighbors, std::byte* block,
-            Workspace& workspace) const;
+  // Packs up to 32 neighbours of a node, all rotated. Unused places get estimates of infinity.
+  void pack(const float* base, std::span<const float* const> neighbors, std::byte* block, Workspace& workspace) const;
 
   struct QueryScratch {
     AlignedBuffer rotated;

@@ -1,7 +1,9 @@
 #include "fastcbir/storage/space.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -12,12 +14,19 @@
 namespace fastcbir {
 namespace {
 
-// Sums in double: a norm must not depend on the order of coordinates as seen by one instruction set.
+// Sums in double, in one order for all instruction sets; four at a time, since one after the other would take longer than
+// a search's distances do.
 template <class T>
 double squared_norm(const T* values, std::size_t dim) {
-  double sum = 0;
-  for (std::size_t i = 0; i < dim; ++i) sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
-  return sum;
+  double sums[4] = {};
+  std::size_t i = 0;
+  for (; i + 4 <= dim; i += 4) {
+    for (std::size_t lane = 0; lane < 4; ++lane) {
+      sums[lane] += static_cast<double>(values[i + lane]) * static_cast<double>(values[i + lane]);
+    }
+  }
+  for (; i < dim; ++i) sums[0] += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 void normalise(const float* from, float* to, std::size_t dim) {
@@ -25,11 +34,14 @@ void normalise(const float* from, float* to, std::size_t dim) {
   for (std::size_t i = 0; i < dim; ++i) to[i] = static_cast<float>(from[i] * scale);
 }
 
-// One test a row on the happy path: a sum of (x - x) is 0 for finite x and NaN otherwise.
+// One test a row on the happy path: what is not finite has all bits of its exponent set.
 bool all_finite(const float* values, std::size_t dim) {
-  float sum = 0;
-  for (std::size_t i = 0; i < dim; ++i) sum += values[i] - values[i];
-  return sum == 0;
+  constexpr std::uint32_t exponent = 0x7F800000;
+  std::uint32_t found = 0;
+  for (std::size_t i = 0; i < dim; ++i) {
+    found |= (std::bit_cast<std::uint32_t>(values[i]) & exponent) == exponent ? 1u : 0u;
+  }
+  return found == 0;
 }
 
 [[noreturn]] void refuse(const char* what, std::size_t row, const std::string& why) {

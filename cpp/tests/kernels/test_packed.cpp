@@ -1,5 +1,7 @@
 // Packed codes of every table that can run here against obvious sums; integers exactly, estimates to a rounding or two.
 #include <algorithm>
+#include <bit>
+#include <vector>
 
 #include "doctest/doctest.h"
 #include "reference.hpp"
@@ -27,9 +29,14 @@ std::uint32_t nibble_of(const std::uint8_t* group, std::size_t neighbor) {
   return neighbor < 16 ? byte & 15u : byte >> 4u;
 }
 
+float value_of_key(std::uint64_t key) {
+  const auto bits = static_cast<std::uint32_t>(key >> 32);
+  return std::bit_cast<float>(bits ^ ((bits >> 31) != 0 ? 0x80000000u : 0xFFFFFFFFu));
+}
+
 }  // namespace
 
-TEST_CASE("estimates are base + unit * (add + mul * (scale * sum + offset))") {
+TEST_CASE("candidates are base + unit * (add + mul * (scale * sum + offset))") {
   for (const KernelTable* table : tables_under_test()) {
     CAPTURE(table->name);
     for (const std::size_t groups : {4, 24, 28, 256}) {
@@ -47,9 +54,12 @@ TEST_CASE("estimates are base + unit * (add + mul * (scale * sum + offset))") {
           factors[i] = static_cast<std::uint16_t>(0x3000 + random() % 0x0c00 + (random() % 2 << 15));  // 0.125 to 1
         }
         const PackedQuery query{entries.data, groups, planes, 0.01f, -3.0f, 16.0f};
-        Lines<float> out(packed_neighbors);
+        Lines<std::uint32_t> nodes(packed_neighbors);
+        for (std::uint32_t j = 0; j < packed_neighbors; ++j) nodes.data[j] = 0x7fffff00u + j;
         const float bound = 2.0f;
-        const std::uint32_t below = table->packed.estimates(query, block.data, 1.5f, bound, out.data);
+        std::uint64_t keys[packed_neighbors];
+        const std::size_t count = table->packed.candidates(query, block.data, nodes.data, 1.5f, bound, keys);
+        std::size_t at = 0;
         const std::uint8_t* codes = block.data + 4 * packed_neighbors;
         for (std::size_t j = 0; j < packed_neighbors; ++j) {
           std::uint32_t sum = 0;
@@ -63,9 +73,50 @@ TEST_CASE("estimates are base + unit * (add + mul * (scale * sum + offset))") {
           const double expected =
               1.5 + 16.0 * (value_of_half(factors[j]) +
                             value_of_half(factors[packed_neighbors + j]) * (0.01f * static_cast<double>(sum) - 3.0));
-          CHECK(out.data[j] == doctest::Approx(expected).epsilon(1e-5));
-          CHECK((below >> j & 1u) == (out.data[j] < bound ? 1u : 0u));
+          if (std::abs(expected - double{bound}) < 1e-4) continue;  // either is right
+          if (expected > double{bound}) continue;
+          REQUIRE(at < count);
+          CHECK(static_cast<std::uint32_t>(keys[at]) == nodes.data[j] * 2);
+          CHECK(static_cast<double>(value_of_key(keys[at])) == doctest::Approx(expected).epsilon(1e-5));
+          ++at;
         }
+        CHECK(at == count);
+      }
+    }
+  }
+}
+
+TEST_CASE("a beam keeps the smallest keys, in order, and says where the first new one is") {
+  for (const KernelTable* table : tables_under_test()) {
+    CAPTURE(table->name);
+    for (const std::size_t capacity : {1, 2, 7, 8, 9, 64, 100, 128, 129, 300}) {
+      CAPTURE(capacity);
+      std::mt19937_64 random(capacity);
+      Lines<std::uint64_t> keys((capacity + 7) / 8 * 8);
+      std::fill_n(keys.data, keys.size, kernels::empty_key);
+      std::vector<std::uint64_t> expected;
+      for (int round = 0; round < 60; ++round) {
+        std::uint64_t added[40];
+        const std::size_t wanted = 1 + random() % 40;
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < wanted; ++i) {
+          const std::uint64_t key = random() % 5000;  // now and then the same
+          if (expected.size() == capacity && key > expected.back()) continue;
+          added[count++] = key;
+        }
+        if (count == 0) continue;
+        const std::uint64_t least = *std::min_element(added, added + count);
+        const std::size_t size = expected.size();
+        expected.insert(expected.end(), added, added + count);
+        std::sort(expected.begin(), expected.end());
+        if (expected.size() > capacity) expected.resize(capacity);
+        const std::size_t first = table->beam.insert(keys.data, size, capacity, added, count);
+        const auto lower = std::lower_bound(expected.begin(), expected.end(), least) - expected.begin();
+        const auto upper = std::upper_bound(expected.begin(), expected.end(), least) - expected.begin();
+        CHECK(static_cast<std::ptrdiff_t>(first) >= lower);
+        CHECK(static_cast<std::ptrdiff_t>(first) <= upper);
+        REQUIRE(std::equal(expected.begin(), expected.end(), keys.data));
+        for (std::size_t i = expected.size(); i < keys.size; ++i) REQUIRE(keys.data[i] == kernels::empty_key);
       }
     }
   }

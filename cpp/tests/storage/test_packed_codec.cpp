@@ -6,6 +6,7 @@
 
 #include "fastcbir/core/rng.hpp"
 #include "fastcbir/kernels/dispatch.hpp"
+#include "fastcbir/search/keys.hpp"
 #include "fastcbir/storage/packed_codec.hpp"
 #include "fastcbir/storage/vectors.hpp"
 
@@ -31,7 +32,20 @@ double error_of(std::size_t dim, ScalarType type, Metric metric, std::size_t pla
   }
   store.append(space, input.data(), count);
   PackedCodec codec(space, planes, 1);
-  codec.set_unit(PackedCodec::unit_of(codec.squared_distance(store.row(0), store.row(1))));
+  AlignedBuffer rotated;
+  AlignedBuffer row_scratch;
+  rotated.resize(count * codec.padded_dim() * sizeof(float));
+  const auto rotated_row = [&](NodeId node) { return rotated.as<float>().data() + node * codec.padded_dim(); };
+  for (NodeId node = 0; node < count; ++node) codec.rotate_row(store.row(node), rotated_row(node), row_scratch);
+  const auto squared_distance = [&](NodeId a, NodeId b) {
+    double sum = 0;
+    for (std::size_t i = 0; i < codec.padded_dim(); ++i)
+      sum += std::pow(double{rotated_row(a)[i]} - rotated_row(b)[i], 2);
+    return sum;
+  };
+  codec.set_unit(PackedCodec::unit_of(squared_distance(0, 1)));
+  alignas(64) std::uint32_t nodes[32];
+  for (std::uint32_t j = 0; j < 32; ++j) nodes[j] = j;
   AlignedBuffer block;
   block.resize(codec.block_bytes(32));
   PackedCodec::Workspace workspace;
@@ -40,18 +54,20 @@ double error_of(std::size_t dim, ScalarType type, Metric metric, std::size_t pla
   double sum = 0;
   std::size_t terms = 0;
   for (NodeId node = 0; node < 20; ++node) {
-    std::vector<const std::byte*> rows;
-    for (NodeId other = 0; other < 30; ++other) rows.push_back(store.row(node + 20 + other));
-    codec.pack(store.row(node), rows, block.data(), workspace);
+    constexpr std::size_t neighbors = 30;  // two places stay free
+    std::vector<const float*> rows;
+    for (NodeId j = 0; j < neighbors; ++j) rows.push_back(rotated_row(node + 20 + j));
+    codec.pack(rotated_row(node), rows, block.data(), workspace);
     for (NodeId asker = 100; asker < 110; ++asker) {
       space.prepare(input.data() + asker * space.input_bytes(), query);
       const float base = space.kernels().one(query.data(), store.row(node), dim);
-      alignas(64) float estimated[32];
-      kernels::active().packed.estimates(codec.prepare(query.data(), scratch), block.data(), base, infinity, estimated);
-      for (std::size_t j = 0; j < rows.size(); ++j) {
-        const double exact = space.kernels().one(query.data(), rows[j], dim);
-        const double length2 = codec.squared_distance(store.row(node), rows[j]);
-        sum += std::pow((estimated[j] - exact) / length2, 2);
+      Key keys[40];
+      REQUIRE(kernels::active().packed.candidates(codec.prepare(query.data(), scratch), block.data(), nodes, base,
+                                                  infinity, keys) == neighbors);
+      for (NodeId j = 0; j < neighbors; ++j) {
+        REQUIRE(node_of(keys[j]) == j);
+        const double exact = space.kernels().one(query.data(), store.row(node + 20 + j), dim);
+        sum += std::pow((value_of(keys[j]) - exact) / squared_distance(node, node + 20 + j), 2);
         ++terms;
       }
     }
