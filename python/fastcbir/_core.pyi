@@ -76,3 +76,19 @@ class Hnsw(Index):
 def load(path: str | PathLike[str], mmap: bool, verify: bool) -> Index: ...
 def isa() -> str: ...
 def available_isas() -> list[str]: ...
+def nearest_both_ways(
+    a: npt.NDArray[np.generic], b: npt.NDArray[np.generic], metric: str
+) -> tuple[npt.NDArray[np.int32], _Distances, _Distances, npt.NDArray[np.int32]]: ...
+def dual_softmax_matches(
+    a: npt.NDArray[np.float32],
+    grid_a: tuple[int, int],
+    b: npt.NDArray[np.float32],
+    grid_b: tuple[int, int],
+    scale: float,
+    threshold: float,
+    border: int,
+    threads: int | None,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], _Distances]: ...
+def gather_windows(
+    map: npt.NDArray[np.float32], cells: npt.NDArray[np.int32], grid_columns: int, step: int, side: int
+) -> npt.NDArray[np.float32]: ...

@@ -68,6 +68,15 @@ Retry = Annotated[
     bool,
     typer.Option("--retry", help="Also try again files that could not be used before and have not changed."),
 ]
+Matcher = Annotated[
+    str | None,
+    typer.Option(
+        "--matcher",
+        metavar="NAME",
+        show_default="xfeat where its weights are installed, else sift",
+        help="What compares photos point by point (docs/matching.md).",
+    ),
+]
 
 
 @app.callback()
@@ -145,6 +154,11 @@ def search(
         typer.Option(metavar="FILE", dir_okay=False, help="Write the hits to a page of pictures."),
     ] = None,
     show: Annotated[bool, typer.Option("--open", help="Show the hits in the web browser.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Compare point by point; what surely shows the same comes first."),
+    ] = False,
+    matcher: Matcher = None,
 ) -> int:
     """Find the photos that look most like one.
 
@@ -154,8 +168,36 @@ def search(
 
     if json and (html is not None or show):
         raise CommandError("--json prints no page; leave out either --json, or --html and --open", USAGE)
-    wanted = searching.Wanted(image, k, glob=glob, after=after, before=before)
+    checked: bool | str = matcher or verify
+    wanted = searching.Wanted(image, k, glob=glob, after=after, before=before, verify=checked)
     return searching.search(wanted, album, json=json, html=html, show=show)
+
+
+@app.command()
+def match(
+    first: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, metavar="A", help="Photo of the thing.")
+    ],
+    second: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, metavar="B", help="Photo to find it in.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Draw the matches (.png or .jpg).")
+    ] = None,
+    matcher: Matcher = None,
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="What verifies: homography, fundamental, or auto.")
+    ] = "homography",
+    hloc: Annotated[
+        Path | None,
+        typer.Option(metavar="PREFIX", help="Write PREFIX-features.h5 and PREFIX-matches.h5, for hloc."),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Tell which points of one photo are which of another, and whether geometry agrees."""
+    from fastcbir.cli import matching
+
+    return matching.match(first, second, out, matcher=matcher, model=model, hloc=hloc, json=json)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastcbir.cli.albums import open_album
+from fastcbir.cli.albums import album_path, open_album
 from fastcbir.cli.codes import FAILED, OK, USAGE, CommandError
 from fastcbir.cli.output import complain, document, say, shown
 
@@ -22,13 +22,14 @@ __all__ = ["Wanted", "search"]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is searched for: a photo, how many hits, and which photos pass."""
+    """What is searched for: a photo, how many hits, which photos pass, and what verifies them."""
 
     image: Path
     k: int
     glob: str | None = None
     after: str | None = None
     before: str | None = None
+    verify: bool | str = False
 
     @property
     def filtered(self) -> bool:
@@ -41,18 +42,27 @@ def search(wanted: Wanted, album: Path | None, *, json: bool, html: Path | None,
 
     if html is not None and not html.expanduser().absolute().parent.is_dir():
         raise CommandError(f"can't write {html}: its folder does not exist", USAGE)
-    with open_album(album) as photos:
+    with open_album(album, writing=bool(wanted.verify) and os.access(album_path(album), os.W_OK)) as photos:
         path, total = photos.path, len(photos)
         try:
             hits: list[PhotoHit] = photos.search(
-                wanted.image, wanted.k, glob=wanted.glob, after=wanted.after, before=wanted.before
+                wanted.image,
+                wanted.k,
+                glob=wanted.glob,
+                after=wanted.after,
+                before=wanted.before,
+                verify=wanted.verify,
             )
         except DecodeError as error:
             raise CommandError(f"can't search with {wanted.image}: {_reason(error)}", FAILED) from error
     if json:
         document(
             "search",
-            {"query": wanted.image.absolute(), "album": path, "hits": [_fields(hit) for hit in hits]},
+            {
+                "query": wanted.image.absolute(),
+                "album": path,
+                "hits": [_fields(hit, bool(wanted.verify)) for hit in hits],
+            },
         )
         return OK
     if not hits:
@@ -74,7 +84,8 @@ def _reason(error: Exception) -> str:
     return text.rpartition("): ")[2] if text.startswith("image 0") else text
 
 
-def _fields(hit: PhotoHit) -> dict[str, object]:
+def _fields(hit: PhotoHit, verified: bool) -> dict[str, object]:
+    inliers = None if hit.matches is None else hit.matches.inliers
     return {
         "rank": hit.rank,
         "path": hit.path,
@@ -83,6 +94,7 @@ def _fields(hit: PhotoHit) -> dict[str, object]:
         "width": hit.width,
         "height": hit.height,
         "captured_at": hit.captured_at,
+        **({"inliers": inliers, "confirmed": hit.confirmed} if verified else {}),
     }
 
 
@@ -110,6 +122,8 @@ def _table(hits: list[PhotoHit]) -> None:
         table.add_column("pixels", justify="right", style="dim")
     if dated:
         table.add_column("taken", style="dim")
+    if checked := any(hit.matches is not None for hit in hits):
+        table.add_column("points that agree", justify="right")
     for hit in hits:
         # A link of its own is what terminals open on a click, however the path is shortened or folded.
         name = Text(_near(hit.path), style=f"link {hit.path.as_uri()}")
@@ -118,12 +132,15 @@ def _table(hits: list[PhotoHit]) -> None:
             cells.append(f"{hit.width} x {hit.height}")
         if dated:
             cells.append(f"{hit.captured_at:%Y-%m-%d %H:%M}" if hit.captured_at else "")
+        if checked:
+            cells.append("" if hit.matches is None else f"{hit.matches.inliers}{' *' * hit.confirmed}")
         table.add_row(*cells)
     if hits:
         console.print(table)
 
 
 def _page(wanted: Wanted, hits: list[PhotoHit], total: int, html: Path | None, show: bool) -> int:
+    from fastcbir.cli.evidence import evidence, found_in
     from fastcbir.report import Card, Page, Section, picture_of, write_page
 
     asked = Card(
@@ -134,12 +151,13 @@ def _page(wanted: Wanted, hits: list[PhotoHit], total: int, html: Path | None, s
     )
     cards = [
         Card(
-            picture_of(hit.path, hit.path.name, side=480, linked=True),
+            found_in(hit),
             f"{hit.rank}. {hit.path.name}",
             " · ".join(
                 part
                 for part in (
                     f"similarity {hit.score:.3f}",
+                    f"{hit.matches.inliers} points agree" if hit.matches is not None else "",
                     f"{hit.width} × {hit.height}",
                     f"{hit.captured_at:%Y-%m-%d}" if hit.captured_at else "",
                 )
@@ -159,6 +177,7 @@ def _page(wanted: Wanted, hits: list[PhotoHit], total: int, html: Path | None, s
                 cards=cards,
                 asked=asked,
             ),
+            *evidence(wanted.image, hits),
         ],
     )
     if html is None:

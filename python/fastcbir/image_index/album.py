@@ -2,6 +2,7 @@
 
 album.fcbir/catalog.db    SQLite, the truth          (catalogue.py, schema.py)
 album.fcbir/index.fcx     the search index, derived  (derived.py)
+album.fcbir/local.db      local features, a cache    (local_features.py)
 album.fcbir/writer.lock   one writer at a time       (lock.py)
 """
 
@@ -26,6 +27,7 @@ from fastcbir.image_index.catalogue import Catalogue
 from fastcbir.image_index.derived import DerivedIndex
 from fastcbir.image_index.extracting import AlbumExtractor, PhotoExtractor
 from fastcbir.image_index.intake import Intake
+from fastcbir.image_index.local_features import LOCAL, FeatureCache
 from fastcbir.image_index.lock import WriterLock
 from fastcbir.image_index.nearest import nearest_photos
 from fastcbir.image_index.query import Query, photo_filter, query_vectors
@@ -33,7 +35,10 @@ from fastcbir.image_index.removal import remove_photos
 from fastcbir.image_index.results import AddProgress, AddReport, AlbumInfo, PhotoHit, Problem, Progress
 from fastcbir.image_index.schema import SCHEMA_VERSION
 from fastcbir.image_index.survey import roots_of
-from fastcbir.image_index.verify import verify
+from fastcbir.image_index.verified import check_verifiable, verified_hits
+from fastcbir.image_index.verify import verify as verify_album
+from fastcbir.match.protocol import PairMatcher
+from fastcbir.match.registry import load_matcher
 
 __all__ = ["ImageIndex"]
 
@@ -56,6 +61,8 @@ class ImageIndex:
         self._catalogue = catalogue
         self._extractor = extractor
         self._index = DerivedIndex(self.path / creation.INDEX, catalogue.identity)
+        self._features = FeatureCache(self.path / LOCAL, writable=not self.read_only)
+        self._matchers: dict[str | None, PairMatcher] = {}
 
     @classmethod
     def open(
@@ -93,6 +100,7 @@ class ImageIndex:
 
     def close(self) -> None:
         """Give back files and connections. Everything is saved already; closing twice is no error."""
+        self._features.close()
         self._catalogue.close()
 
     def __enter__(self) -> ImageIndex:
@@ -219,6 +227,8 @@ class ImageIndex:
         glob: str | None = None,
         after: str | date | None = None,
         before: str | date | None = None,
+        verify: bool | str | PairMatcher = False,
+        candidates: int = 100,
     ) -> list[list[PhotoHit]]: ...
 
     @overload
@@ -230,6 +240,8 @@ class ImageIndex:
         glob: str | None = None,
         after: str | date | None = None,
         before: str | date | None = None,
+        verify: bool | str | PairMatcher = False,
+        candidates: int = 100,
     ) -> list[PhotoHit]: ...
 
     def search(
@@ -240,6 +252,8 @@ class ImageIndex:
         glob: str | None = None,
         after: str | date | None = None,
         before: str | date | None = None,
+        verify: bool | str | PairMatcher = False,
+        candidates: int = 100,
     ) -> list[PhotoHit] | list[list[PhotoHit]]:
         """The photos most similar to a query, the nearest first.
 
@@ -253,6 +267,9 @@ class ImageIndex:
                 depth.
             after, before: only photos captured at or after / before this local time: a date, a datetime, or
                 ISO 8601 text. Photos without a capture time pass neither.
+            verify: compare the query point by point with the first `candidates`, and move ahead those that
+                surely show the same thing (docs/matching.md); True for the default matcher, or a matcher or
+                its name.
 
         Returns:
             list[PhotoHit], at most k, fewer where fewer photos pass; for several queries a list of such
@@ -260,7 +277,7 @@ class ImageIndex:
 
         Raises:
             ValueError: k out of range; a vector of the wrong dim, zero or not finite; an image that can't be
-                decoded.
+                decoded; a vector where `verify` needs a photo.
             FileNotFoundError: the query's file does not exist.
         """
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= _MAX_K:
@@ -270,9 +287,18 @@ class ImageIndex:
         queries: list[Any] = list(query) if isinstance(query, list | tuple) else [query]
         if not queries:
             return []
+        if verify is not False:
+            check_verifiable(queries)
         with self._catalogue.reading() as snapshot:
             vectors = query_vectors(queries, snapshot, self._catalogue.identity.dim, self._extractor)
-        hits = nearest_photos(self._catalogue, self._index, vectors, int(k), wanted)
+        fetched = int(k) if verify is False else max(int(k), min(candidates, _MAX_K))
+        hits = nearest_photos(self._catalogue, self._index, vectors, fetched, wanted)
+        if verify is not False:
+            matcher = self._matcher(verify)
+            hits = [
+                verified_hits(one, found, int(k), matcher, self._catalogue, self._features)
+                for one, found in zip(queries, hits, strict=True)
+            ]
         return hits if several else hits[0]
 
     def refresh(self) -> None:
@@ -317,7 +343,15 @@ class ImageIndex:
         Returns:
             The problems, empty when all is well. Nothing is changed.
         """
-        return verify(self._catalogue, self._index.path)
+        return verify_album(self._catalogue, self._index.path)
+
+    def _matcher(self, wanted: bool | str | PairMatcher) -> PairMatcher:
+        if not isinstance(wanted, bool | str):
+            return wanted
+        name = wanted if isinstance(wanted, str) else None
+        if name not in self._matchers:
+            self._matchers[name] = load_matcher(name)
+        return self._matchers[name]
 
     def _for_writing(self, action: str) -> None:
         if self.read_only:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from fastcbir.extract.results import Failure
+from fastcbir.rerank.matches import Matches
 
 __all__ = [
     "AddProgress",
@@ -87,6 +88,8 @@ class PhotoHit:
         width, height: of the photo upright, in pixels.
         captured_at: EXIF's capture time, in the camera's local time without a zone; None where it has none.
         rank: 1 for the nearest.
+        matches: of the query with this photo, where verification looked at it; None elsewhere.
+        confirmed: whether verification moved it ahead.
     """
 
     path: Path
@@ -96,6 +99,8 @@ class PhotoHit:
     height: int
     captured_at: datetime | None
     rank: int
+    matches: Matches | None = field(default=None, compare=False, repr=False)
+    confirmed: bool = False
 
 
 @dataclass(frozen=True)
