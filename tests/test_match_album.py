@@ -55,6 +55,7 @@ class Counting:
 
     min_inliers = 12
     name = "sift"
+    tolerance = 3.0
 
     def __init__(self) -> None:
         self._inner = load_matcher(SIFT)

@@ -42,7 +42,7 @@ def match(
             features.append(opened.extract(path))
         except DecodeError as error:
             raise CommandError(f"can't match {path}: {error}", FAILED) from error
-    found = verify(opened.match(*features), Verification(model=chosen))
+    found = verify(opened.match(*features), Verification(chosen, opened.tolerance))
     if out is not None:
         from fastcbir.match.drawing import draw_matches
 

@@ -82,6 +82,8 @@ def verified_hits(
 
     seen: dict[int, Matches] = {}  # copies of one photo are matched once
 
+    how = how or Verification(threshold=matcher.tolerance)
+
     def verified(found: Matches) -> Matches:
         return verify(found, how)
 

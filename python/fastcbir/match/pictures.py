@@ -14,7 +14,7 @@ from fastcbir.extract.extractor import ImageLike
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["SMALLEST_SIDE", "GreyPicture", "grey_picture", "upright"]
+__all__ = ["SMALLEST_SIDE", "GreyPicture", "grey_picture", "to_network", "upright"]
 
 SMALLEST_SIDE = 32
 """Photos with a side below this, in pixels, have no features: nothing in them is certain enough."""
@@ -41,6 +41,11 @@ class GreyPicture:
     def to_photo(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(N, 2) points of the picture in the photo; in both, (0, 0) is the centre of the first pixel."""
         return ((points + 0.5) * self.scale - 0.5).astype(np.float32)
+
+
+def to_network(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """(h, w) grey -> (1, 1, h, w) float32 in 0..1."""
+    return np.divide(pixels[None, None], 255, dtype=np.float32)
 
 
 def upright(image: ImageLike, target: int | None = None) -> tuple[Image.Image, tuple[int, int]]:

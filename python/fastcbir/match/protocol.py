@@ -43,11 +43,13 @@ class PairMatcher(Protocol):
     Attributes:
         name, model_id: as of LocalExtractor.
         min_inliers: from how many verified inliers on two photos surely show the same thing.
+        tolerance: how far from its place a good match may be: Verification.threshold.
     """
 
     name: str
     model_id: str
     min_inliers: int
+    tolerance: float
 
     def extract(self, image: ImageLike) -> LocalFeatures:
         """What can be had of one photo alone."""
@@ -65,7 +67,7 @@ class SparseMatcher:
         extractor: finds the keypoints.
         ratio: for l2: the nearest must be nearer than `ratio` times the second nearest (Lowe, 2004); None
             for no such test. least: for ip: the least cosine of a match.
-        min_inliers: see PairMatcher.
+        min_inliers, tolerance: see PairMatcher.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class SparseMatcher:
         ratio: float | None = None,
         least: float | None = None,
         min_inliers: int,
+        tolerance: float = 3.0,
     ) -> None:
         self.extractor = extractor
         self.name = extractor.name
         self.model_id = extractor.model_id
         self.min_inliers = min_inliers
+        self.tolerance = tolerance
         self._ratio = ratio
         self._least = least
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastcbir.errors import ModelError, require
+from fastcbir.match.loftr import load_loftr
+from fastcbir.match.loftr_coarse import load_coarse_loftr
 from fastcbir.match.protocol import PairMatcher
 from fastcbir.match.sift import open_sift
 from fastcbir.match.xfeat import open_xfeat
@@ -33,6 +35,10 @@ class MatcherCard:
     open: Callable[[str, int | None], PairMatcher]
 
 
+def _needs_a_file(provider: str, threads: int | None) -> PairMatcher:
+    raise ModelError("LoFTR's weights are in a file of yours: name it, as in loftr:path/to/outdoor_ds.ckpt")
+
+
 _CARDS = (
     MatcherCard(
         "xfeat",
@@ -42,7 +48,23 @@ _CARDS = (
         open_xfeat,
     ),
     MatcherCard("sift", "Classical keypoints; needs no weights.", "", "", open_sift),
+    MatcherCard(
+        "loftr:FILE",
+        "LoFTR from a published checkpoint; where there is little texture. Slow on a CPU.",
+        "Apache-2.0",
+        "zju3dv/LoFTR: outdoor_ds.ckpt, indoor_ds_new.ckpt, indoor_ds.ckpt; or kornia's files",
+        _needs_a_file,
+    ),
+    MatcherCard(
+        "loftr-coarse:FILE",
+        "Coarse LoFTR from its published ONNX file: small, quick, rough.",
+        "Apache-2.0",
+        "Kolkir/Coarse_LoFTR_TRT",
+        _needs_a_file,
+    ),
 )
+
+_FROM_FILES: dict[str, Callable[..., PairMatcher]] = {"loftr": load_loftr, "loftr-coarse": load_coarse_loftr}
 
 
 def matchers() -> list[MatcherCard]:
@@ -61,7 +83,7 @@ def load_matcher(
     """A matcher of the registry; `matchers()` lists them.
 
     Args:
-        name: None for default_matcher().
+        name: None for default_matcher(); "loftr:FILE" and "loftr-coarse:FILE" take the path of their weights.
         provider: where a network runs, as for load_extractor().
         threads: for the network; None for all cores.
 
@@ -74,6 +96,11 @@ def load_matcher(
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, or None for all cores, got {threads}")
     wanted = name or default_matcher()
+    kind, _, file = wanted.partition(":")
+    if kind in _FROM_FILES:
+        if not file:
+            return _needs_a_file(provider, threads)
+        return _FROM_FILES[kind](file, provider=provider, threads=threads)
     for card in _CARDS:
         if card.name == wanted:
             return card.open(provider, threads)
