@@ -30,7 +30,8 @@ class Fastcbir:
         self._index.add(base, threads=threads)
 
     def set_query_params(self, **params: Any) -> None:
-        self._how = params
+        lists = self._index.info().get("nlist")  # small sets have fewer lists than the grid visits
+        self._how = params | ({"nprobe": min(params["nprobe"], lists)} if lists else {})
 
     def query(self, query: NDArray[Any], k: int) -> Any:
         return self._index.search(query, k, threads=1, **self._how).ids
@@ -55,6 +56,25 @@ def entry(name: str, method: str, build: Mapping[str, Any], **more: Any) -> Algo
     )
 
 
+def probes(*pairs: tuple[int, int]) -> tuple[dict[str, int], ...]:
+    """Settings of inverted lists: lists visited, candidates compared exactly."""
+    return tuple({"nprobe": nprobe, "rerank": rerank} for nprobe, rerank in pairs)
+
+
+_LISTS = probes(
+    (2, 20),
+    (4, 25),
+    (8, 30),
+    (12, 40),
+    (16, 45),
+    (24, 50),
+    (32, 60),
+    (48, 80),
+    (64, 100),
+    (128, 150),
+    (256, 250),
+)
+_CELLS = probes((16, 30), (32, 40), (64, 50), (128, 60), (256, 80), (512, 120), (1024, 200))
 _M16 = {"m": 16, "ef_construction": 200}
 ALGORITHMS = [
     entry("flat", "Flat", {}, note="exact"),
@@ -82,5 +102,28 @@ ALGORITHMS = [
             note="codes of the neighbours beside each node, exact distances in the result",
         )
         for codec in ("rabitq1", "rabitq2")
+    ),
+    *(
+        entry(
+            f"ivf{name}",
+            "Ivf",
+            {"codec": codec},
+            queries=_LISTS,
+            effort="nprobe",
+            note=f"about 2 sqrt(N) lists, {note}, exact distances in the result",
+        )
+        for name, codec, note in (
+            ("", "rabitq1", "codes of 1 bit a dimension"),
+            ("-rabitq2", "rabitq2", "codes of 2 bits a dimension"),
+            ("-rows", None, "every vector of a list compared"),
+        )
+    ),
+    entry(
+        "imi",
+        "Imi",
+        {"bits": 5},
+        queries=_CELLS,
+        effort="nprobe",
+        note="inverted multi-index of 32 x 32 cells, codes of 1 bit a dimension",
     ),
 ]

@@ -24,7 +24,7 @@ def main() -> int:
     replacement = rng.standard_normal((1, 20)).astype(np.float32)
     if not (FOLDER / "queries.npy").exists():
         np.save(FOLDER / "queries.npy", queries)
-    for method in (fc.Flat(), fc.Hnsw(m=4, ef_construction=40)):
+    for method in (fc.Flat(), fc.Hnsw(m=4, ef_construction=40), fc.Ivf(nlist=5), fc.Imi(bits=1)):
         index = fc.Index(20, method)
         index.add(vectors, np.arange(120) * 3 + 1, threads=1)
         index.remove([1, 4])

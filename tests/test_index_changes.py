@@ -7,12 +7,16 @@ import pytest
 from reference import Array, distances, make_vectors, recall
 
 import fastcbir as fc
+from fastcbir.types import Method
 
 METHODS = [
     fc.Flat(),
     fc.Hnsw(m=8, ef_construction=60),
     fc.Hnsw(ef_construction=60, codec="rabitq1"),
     fc.Hnsw(ef_construction=60, codec="rabitq2"),
+    fc.Ivf(codec=None),
+    fc.Ivf(nlist=8),
+    fc.Imi(bits=2, codec="rabitq2"),
 ]
 
 
@@ -23,7 +27,7 @@ def truth(queries: Array, vectors: dict[int, Array], k: int) -> Array:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_long_life(method: fc.Flat | fc.Hnsw) -> None:
+def test_a_long_life(method: Method) -> None:
     """Adds, updates, removes and compactions in a random order, against a dict."""
     rng = np.random.default_rng(1)
     dim = 12
@@ -59,7 +63,7 @@ def test_a_long_life(method: fc.Flat | fc.Hnsw) -> None:
         assert int(gone[1]) not in index and int(changed[0]) in index
         some = list(expected)[:20]
         np.testing.assert_array_equal(index.reconstruct(some), np.stack([expected[i] for i in some]))
-        hits = index.search(queries, k=10, ef=200)
+        hits = index.search(queries, k=10, ef=200, rerank=300)
         assert set(hits.ids.ravel().tolist()) <= set(expected)
         wanted = truth(queries, expected, 10)
         if isinstance(method, fc.Flat):
@@ -88,7 +92,7 @@ def test_compaction_keeps_hnsw_as_good_as_a_fresh_build() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_removing_everything(method: fc.Flat | fc.Hnsw) -> None:
+def test_removing_everything(method: Method) -> None:
     vectors = make_vectors(300, 5, "float32", 5)
     index = fc.Index(5, method)
     index.add(vectors)

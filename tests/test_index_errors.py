@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import fastcbir as fc
+from fastcbir.types import Method
 
 RNG = np.random.default_rng(0)
 
 
-@pytest.fixture(params=[fc.Flat(), fc.Hnsw(m=4)], ids=["flat", "hnsw"])
+@pytest.fixture(params=[fc.Flat(), fc.Hnsw(m=4), fc.Ivf()], ids=["flat", "hnsw", "ivf"])
 def index(request: pytest.FixtureRequest) -> fc.Index:
     index = fc.Index(8, request.param)
     index.add(RNG.standard_normal((20, 8)))
@@ -139,8 +140,8 @@ def test_numbers_that_a_dtype_cannot_hold() -> None:
         fc.Index(2, dtype="float16").add([[1, 70000]])
 
 
-@pytest.mark.parametrize("method", [fc.Flat(), fc.Hnsw()])
-def test_nothing_to_find(method: fc.Flat | fc.Hnsw) -> None:
+@pytest.mark.parametrize("method", [fc.Flat(), fc.Hnsw(), fc.Ivf(), fc.Imi(bits=1)])
+def test_nothing_to_find(method: Method) -> None:
     index = fc.Index(3, method)
     hits = index.search(np.zeros((2, 3)), k=4)
     assert (hits.ids == -1).all() and np.isinf(hits.distances).all() and (hits.cost == 0).all()

@@ -18,13 +18,15 @@ import pytest
 from reference import DTYPES, make_vectors
 
 import fastcbir as fc
+from fastcbir.types import Method
 
 GOLDEN = Path(__file__).parent / "golden"
+KINDS = ("flat", "hnsw", "ivf", "imi")
 
 
-def make_index(method: fc.Flat | fc.Hnsw, dtype: str = "float32") -> fc.Index:
+def make_index(method: Method, dtype: str = "float32") -> fc.Index:
     """With everything a file can hold: own ids, removed and updated vectors."""
-    packed = isinstance(method, fc.Hnsw) and method.codec is not None
+    packed = getattr(method, "codec", None) is not None
     index = fc.Index(9, method, dtype=dtype, metric="l2" if packed else "cosine")
     index.add(make_vectors(300, 9, dtype, 1), np.arange(300) * 7 + 5)
     index.remove([5, 12])
@@ -36,9 +38,16 @@ def make_index(method: fc.Flat | fc.Hnsw, dtype: str = "float32") -> fc.Index:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     "method",
-    [fc.Flat(), fc.Hnsw(m=5, ef_construction=33, keep_pruned=True, seed=9), fc.Hnsw(seed=4, codec="rabitq2")],
+    [
+        fc.Flat(),
+        fc.Hnsw(m=5, ef_construction=33, keep_pruned=True, seed=9),
+        fc.Hnsw(seed=4, codec="rabitq2"),
+        fc.Ivf(nlist=20, seed=3, codec=None),
+        fc.Ivf(codec="rabitq2"),
+        fc.Imi(bits=2, seed=2**40),
+    ],
 )
-def test_round_trip(tmp_path: Path, method: fc.Flat | fc.Hnsw, dtype: str, mmap: bool) -> None:
+def test_round_trip(tmp_path: Path, method: Method, dtype: str, mmap: bool) -> None:
     index = make_index(method, dtype)
     path = tmp_path / "a.fcx"
     index.save(path)
@@ -70,8 +79,8 @@ def test_round_trip(tmp_path: Path, method: fc.Flat | fc.Hnsw, dtype: str, mmap:
         assert len(again) == 318
 
 
-@pytest.mark.parametrize("method", [fc.Flat(), fc.Hnsw()])
-def test_an_empty_index_is_a_file_too(tmp_path: Path, method: fc.Flat | fc.Hnsw) -> None:
+@pytest.mark.parametrize("method", [fc.Flat(), fc.Hnsw(), fc.Ivf(), fc.Imi(bits=1)])
+def test_an_empty_index_is_a_file_too(tmp_path: Path, method: Method) -> None:
     fc.Index(4, method).save(tmp_path / "empty.fcx")
     index = fc.load(tmp_path / "empty.fcx")
     assert len(index) == 0
@@ -90,7 +99,7 @@ def test_saving_over_a_mapped_file_leaves_the_mapping_whole(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("mmap", [False, True])
-@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_flipped_byte_is_noticed(tmp_path: Path, kind: str, mmap: bool) -> None:
     whole = (GOLDEN / f"{kind}-v1.fcx").read_bytes()
     path = tmp_path / "damaged.fcx"
@@ -109,7 +118,7 @@ def test_every_flipped_byte_is_noticed(tmp_path: Path, kind: str, mmap: bool) ->
             np.testing.assert_array_equal(survivor.reconstruct(index.ids), index.reconstruct(index.ids))
 
 
-@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_truncation_is_noticed(tmp_path: Path, kind: str) -> None:
     whole = (GOLDEN / f"{kind}-v1.fcx").read_bytes()
     path = tmp_path / "short.fcx"
@@ -144,7 +153,7 @@ def test_foreign_and_future_files(tmp_path: Path) -> None:
 
 def test_golden_files_are_read_for_ever() -> None:
     queries = np.load(GOLDEN / "queries.npy")
-    for kind in ("flat", "hnsw"):
+    for kind in KINDS:
         expected = np.load(GOLDEN / f"{kind}-v1.npz")
         index = fc.load(GOLDEN / f"{kind}-v1.fcx")
         hits = index.search(queries, k=5, ef=200)

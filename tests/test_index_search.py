@@ -7,6 +7,7 @@ import pytest
 from reference import DTYPES, METRICS, distances, make_vectors, recall
 
 import fastcbir as fc
+from fastcbir.types import Method
 
 TOLERANCE = {"float32": 1e-4, "float16": 2e-3, "uint8": 1e-6, "int8": 1e-6}
 
@@ -58,8 +59,8 @@ def test_hnsw_finds_the_same(metric: str, dtype: str) -> None:
     assert hits.cost.mean() < 2000
 
 
-@pytest.mark.parametrize("method", [fc.Flat(), fc.Hnsw()])
-def test_one_query_and_a_batch_agree_to_the_bit(method: fc.Flat | fc.Hnsw) -> None:
+@pytest.mark.parametrize("method", [fc.Flat(), fc.Hnsw(), fc.Ivf(), fc.Imi()])
+def test_one_query_and_a_batch_agree_to_the_bit(method: Method) -> None:
     vectors = make_vectors(2000, 50, "float32", 5)
     index = fc.Index(50, method)
     index.add(vectors, threads=1)
@@ -136,8 +137,8 @@ def test_ef_buys_recall_and_a_budget_ends_a_search(keep_pruned: bool) -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("method", [fc.Flat(), fc.Hnsw(m=12)])
-def test_range_search(metric: str, method: fc.Flat | fc.Hnsw) -> None:
+@pytest.mark.parametrize("method", [fc.Flat(), fc.Hnsw(m=12), fc.Ivf(nlist=18)])
+def test_range_search(metric: str, method: Method) -> None:
     vectors = make_vectors(2000, 6, "float32", 15)
     queries = make_vectors(25, 6, "float32", 16)
     expected = distances(queries, vectors, metric)

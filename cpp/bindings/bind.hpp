@@ -13,6 +13,7 @@ void bind_index(pybind11::module_& module);
 void bind_flat(pybind11::module_& module);
 void bind_hnsw(pybind11::module_& module);
 void bind_match(pybind11::module_& module);
+void bind_ivf(pybind11::module_& module);
 
 // Raises ValueError listing the names.
 Metric metric_named(const std::string& name);

@@ -41,6 +41,15 @@ py::array_t<Id> add(Index& index, const py::object& vectors, const py::object& i
   return assigned;
 }
 
+void train(Index& index, const py::object& vectors, const py::object& threads, py::object progress) {
+  const InputVectors input = input_vectors(vectors, index.space(), "vectors", false);
+  PythonMonitor monitor(std::move(progress));
+  const WorkOptions options{input_size(threads, "threads"), &monitor};
+  const void* const data = input.data();
+  const py::gil_scoped_release release;
+  index.train(data, input.count, options);
+}
+
 void update(Index& index, const py::object& vectors, const py::object& ids, const py::object& threads,
             py::object progress) {
   const InputVectors input = input_vectors(vectors, index.space(), "vectors", false);
@@ -94,8 +103,8 @@ class Released {
 };
 
 py::tuple search(const Index& index, const py::object& queries, const py::object& k, const py::object& ef,
-                 const py::object& max_distances, const py::object& allow, const py::object& threads,
-                 py::object progress) {
+                 const py::object& nprobe, const py::object& rerank, const py::object& max_distances,
+                 const py::object& allow, const py::object& threads, py::object progress) {
   const InputVectors input = input_vectors(queries, index.space(), "queries", true);
   const std::size_t wanted = input_size(k, "k");
   if (wanted == 0 || wanted > max_k) {
@@ -105,6 +114,8 @@ py::tuple search(const Index& index, const py::object& queries, const py::object
   PythonMonitor monitor(std::move(progress));
   SearchOptions options;
   options.ef = input_size(ef, "ef");
+  options.nprobe = input_size(nprobe, "nprobe");
+  options.rerank = input_size(rerank, "rerank");
   options.max_distances = input_size(max_distances, "max_distances");
   options.allow = allowed.list;
   options.threads = input_size(threads, "threads");
@@ -126,12 +137,14 @@ py::tuple search(const Index& index, const py::object& queries, const py::object
 }
 
 py::tuple range_search(const Index& index, const py::object& queries, float radius, const py::object& ef,
-                       const py::object& allow, const py::object& threads, py::object progress) {
+                       const py::object& nprobe, const py::object& allow, const py::object& threads,
+                       py::object progress) {
   const InputVectors input = input_vectors(queries, index.space(), "queries", true);
   const InputAllow allowed = input_allow(allow);
   PythonMonitor monitor(std::move(progress));
   SearchOptions options;
   options.ef = input_size(ef, "ef");
+  options.nprobe = input_size(nprobe, "nprobe");
   options.allow = allowed.list;
   options.threads = input_size(threads, "threads");
   options.monitor = &monitor;
@@ -202,13 +215,14 @@ void bind_index(py::module_& module) {
   using release = py::call_guard<py::gil_scoped_release>;
   py::class_<Index>(module, "Index")
       .def("add", &add, arg("vectors"), arg("ids"), arg("threads"), arg("progress"))
+      .def("train", &train, arg("vectors"), arg("threads"), arg("progress"))
       .def("update", &update, arg("vectors"), arg("ids"), arg("threads"), arg("progress"))
       .def("remove", &remove, arg("ids"))
       .def("compact", &compact, arg("threads"), arg("progress"))
-      .def("search", &search, arg("queries"), arg("k"), arg("ef"), arg("max_distances"), arg("allow"), arg("threads"),
-           arg("progress"))
-      .def("range_search", &range_search, arg("queries"), arg("radius"), arg("ef"), arg("allow"), arg("threads"),
-           arg("progress"))
+      .def("search", &search, arg("queries"), arg("k"), arg("ef"), arg("nprobe"), arg("rerank"), arg("max_distances"),
+           arg("allow"), arg("threads"), arg("progress"))
+      .def("range_search", &range_search, arg("queries"), arg("radius"), arg("ef"), arg("nprobe"), arg("allow"),
+           arg("threads"), arg("progress"))
       .def("reconstruct", &reconstruct, arg("ids"))
       .def("ids", &ids_of)
       .def("size", &Index::size, release())

@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
   fastcbir::bindings::bind_flat(module);
   fastcbir::bindings::bind_hnsw(module);
   fastcbir::bindings::bind_match(module);
+  fastcbir::bindings::bind_ivf(module);
   module.def("isa", [] { return std::string(fastcbir::kernels::active().name); });
   module.def("available_isas", [] {
     std::vector<std::string> names;

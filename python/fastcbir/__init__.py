@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastcbir.errors import AlbumLockedError, FormatError, MissingExtraError, ModelError
 from fastcbir.index import Index, available_isas, isa, load
-from fastcbir.types import Flat, Hits, Hnsw, RangeHits
+from fastcbir.types import Flat, Hits, Hnsw, Imi, Ivf, RangeHits
 
 if TYPE_CHECKING:
     __version__: str
@@ -32,7 +32,9 @@ __all__ = [
     "Hits",
     "Hnsw",
     "ImageIndex",
+    "Imi",
     "Index",
+    "Ivf",
     "MissingExtraError",
     "ModelError",
     "RangeHits",

@@ -13,6 +13,7 @@ class Index:
     def add(
         self, vectors: npt.ArrayLike, ids: npt.ArrayLike | None, threads: int | None, progress: _Progress
     ) -> _Ids: ...
+    def train(self, vectors: npt.ArrayLike, threads: int | None, progress: _Progress) -> None: ...
     def update(
         self, vectors: npt.ArrayLike, ids: npt.ArrayLike, threads: int | None, progress: _Progress
     ) -> None: ...
@@ -23,6 +24,8 @@ class Index:
         queries: npt.ArrayLike,
         k: int,
         ef: int | None,
+        nprobe: int | None,
+        rerank: int | None,
         max_distances: int | None,
         allow: npt.ArrayLike | None,
         threads: int | None,
@@ -33,6 +36,7 @@ class Index:
         queries: npt.ArrayLike,
         radius: float,
         ef: int | None,
+        nprobe: int | None,
         allow: npt.ArrayLike | None,
         threads: int | None,
         progress: _Progress,
@@ -72,6 +76,22 @@ class Hnsw(Index):
     ) -> None: ...
     @property
     def params(self) -> tuple[int, int, bool, int, int]: ...
+
+class Ivf(Index):
+    def __init__(
+        self,
+        dim: int,
+        metric: str,
+        dtype: str,
+        nlist: int,
+        imi_bits: int,
+        code_bits: int,
+        seed: int,
+    ) -> None: ...
+    @property
+    def params(self) -> tuple[int, int, int, int]: ...
+    @property
+    def nlist(self) -> int: ...
 
 def load(path: str | PathLike[str], mmap: bool, verify: bool) -> Index: ...
 def isa() -> str: ...

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcbir import _core
-from fastcbir.types import Flat, Hits, Hnsw, Method, RangeHits
+from fastcbir.types import Flat, Hits, Hnsw, Imi, Ivf, Method, RangeHits
 
 __all__ = ["Index", "available_isas", "isa", "load"]
 
@@ -20,6 +20,32 @@ Progress = Callable[[int, int], object]
 _new_tuple = tuple.__new__
 
 _CODE_BITS: dict[Literal["rabitq1", "rabitq2"] | None, int] = {None: 0, "rabitq1": 1, "rabitq2": 2}
+
+
+def _make_lists(dim: int, metric: str, dtype: str, method: Ivf | Imi) -> _core.Index:
+    nlist = method.nlist if isinstance(method, Ivf) else None
+    bits = method.bits if isinstance(method, Imi) else None
+    for name, value, most in (("nlist", nlist, 2**22), ("bits", bits, 12)):
+        if value is not None and not 1 <= value <= most:
+            raise ValueError(f"{name} must be in 1..{most}, got {value}")
+    if not 0 <= method.seed < 2**64:
+        raise ValueError(f"the numbers of a method must not be negative, got {method}")
+    if method.codec not in _CODE_BITS:
+        raise ValueError(f"codec must be None, 'rabitq1' or 'rabitq2', got {method.codec!r}")
+    if metric == "cosine" and dtype in ("uint8", "int8") and method.codec is not None:
+        raise ValueError(
+            f"codec {method.codec!r} can't estimate the cosine of 8-bit vectors; "
+            "use codec=None, or dtype float16"
+        )
+    return _core.Ivf(
+        dim,
+        metric,
+        dtype,
+        nlist=nlist or 0,
+        imi_bits=bits or 0,
+        code_bits=_CODE_BITS[method.codec],
+        seed=method.seed,
+    )
 
 
 class Index:
@@ -32,7 +58,7 @@ class Index:
 
     Args:
         dim: coordinates of a vector, 1..65536.
-        method: how to search: `Flat()` or `Hnsw(...)`.
+        method: how to search: `Flat()`, `Hnsw(...)`, `Ivf(...)` or `Imi(...)`.
         metric: "l2" (squared Euclidean), "ip" (minus the inner product) or "cosine" (1 - cosine similarity;
             float vectors are stored normalised).
         dtype: what a coordinate is stored as: "float32", "float16", "uint8" or "int8". The 8-bit types take
@@ -73,8 +99,10 @@ class Index:
                 seed=method.seed,
                 code_bits=_CODE_BITS[method.codec],
             )
+        elif isinstance(method, (Ivf, Imi)):
+            core = _make_lists(dim, metric, dtype_name, method)
         else:
-            raise ValueError(f"method must be Flat() or Hnsw(...), got {method!r}")
+            raise ValueError(f"method must be Flat(), Hnsw(...), Ivf(...) or Imi(...), got {method!r}")
         self._core: _core.Index = core
         self._method: Method = method
 
@@ -87,6 +115,10 @@ class Index:
             m, ef_construction, keep_pruned, seed, code_bits = core.params
             codec = next(name for name, bits in _CODE_BITS.items() if bits == code_bits)
             index._method = Hnsw(m, ef_construction, keep_pruned, seed, codec)
+        elif isinstance(core, _core.Ivf):
+            nlist, imi_bits, code_bits, seed = core.params
+            codec = next(name for name, bits in _CODE_BITS.items() if bits == code_bits)
+            index._method = Imi(imi_bits, codec, seed) if imi_bits else Ivf(nlist or None, codec, seed)
         return index
 
     def add(
@@ -115,6 +147,24 @@ class Index:
             RuntimeError: the index was loaded with mmap=True, or this is its own progress callback.
         """
         return self._core.add(vectors, ids, threads, progress)
+
+    def train(
+        self, vectors: npt.ArrayLike, *, threads: int | None = None, progress: Progress | None = None
+    ) -> None:
+        """`Ivf` and `Imi` only: learn where to draw lists, from a sample like what will be searched.
+
+        `add` does it by itself with the first vectors it gets; call this where those are few or unlike the
+        rest. An index that holds vectors keeps them and makes its lists anew.
+
+        Args:
+            vectors: (N, dim), as for `add`; at least as many as there are to be lists.
+            threads, progress: as for `add`.
+
+        Raises:
+            ValueError: as for `add`, or too few vectors. Then nothing has changed.
+            RuntimeError: as for `add`, or the method is not trained.
+        """
+        self._core.train(vectors, threads, progress)
 
     def update(
         self,
@@ -158,6 +208,8 @@ class Index:
         k: int = 10,
         *,
         ef: int | None = None,
+        nprobe: int | None = None,
+        rerank: int | None = None,
         allow: npt.ArrayLike | None = None,
         max_distances: int | None = None,
         threads: int | None = None,
@@ -170,6 +222,11 @@ class Index:
             k: 1..10000. Where there are fewer than k, ids are -1 and distances inf.
             ef: HNSW only: how many nodes the search keeps in view; recall and time grow with it. None: 64,
                 and never less than k.
+            nprobe: Ivf and Imi only: how many lists (Imi: that hold something) to visit, at most all; recall
+                and time grow with it. None: 16, or a 32nd of the lists if that is more. With `allow`, as many
+                more as hold that many allowed.
+            rerank: Ivf and Imi with codes only: how many of the best estimates to compare exactly. None:
+                3 * k + 50 for "rabitq1", 2 * k + 16 for "rabitq2".
             allow: what may be returned: a bool mask with an entry for each id up to the largest, or an array
                 of ids (unknown ones are ignored). Where few pass, they are compared one by one.
             max_distances: end each search after about this many comparisons. None: no limit.
@@ -183,7 +240,7 @@ class Index:
             ValueError: wrong shape, dtype or k; NaN or infinity; a zero query under cosine; a mask that is
                 too short.
         """
-        found = self._core.search(queries, k, ef, max_distances, allow, threads, progress)
+        found = self._core.search(queries, k, ef, nprobe, rerank, max_distances, allow, threads, progress)
         return _new_tuple(Hits, found)  # as Hits(*found), in a fifth of the time
 
     def range_search(
@@ -192,6 +249,7 @@ class Index:
         radius: float,
         *,
         ef: int | None = None,
+        nprobe: int | None = None,
         allow: npt.ArrayLike | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
@@ -202,12 +260,13 @@ class Index:
             queries: (Q, dim) or (dim,).
             radius: l2: squared Euclidean; ip: minus the inner product; cosine: 1 - cosine similarity.
             ef: HNSW only: how far around the radius to look for a way into it. None: 64.
+            nprobe: Ivf and Imi only: as for `search`; what lies in other lists is not found.
             allow, threads, progress: as for `search`.
 
         Raises:
             ValueError: as for `search`.
         """
-        return RangeHits(*self._core.range_search(queries, radius, ef, allow, threads, progress))
+        return RangeHits(*self._core.range_search(queries, radius, ef, nprobe, allow, threads, progress))
 
     def reconstruct(self, ids: npt.ArrayLike) -> npt.NDArray[np.float32 | np.uint8 | np.int8]:
         """The vectors of these ids as stored: (N, dim) float32 or the 8-bit dtype; normalised under cosine.
@@ -226,7 +285,9 @@ class Index:
         self._core.save(Path(path))
 
     def info(self) -> dict[str, Any]:
-        """What the index is and holds: kind, method, dim, metric, dtype, sizes, memory, instruction set."""
+        """What the index is and holds: kind, method, dim, metric, dtype, sizes, memory, instruction set; for
+        inverted lists how many there are (`nlist`, 0 until trained)."""
+        lists = {"nlist": self._core.nlist} if isinstance(self._core, _core.Ivf) else {}
         return {
             "kind": self._core.kind,
             "method": self._method,
@@ -238,6 +299,7 @@ class Index:
             "memory_bytes": self.memory_bytes,
             "read_only": self._core.read_only,
             "isa": isa(),
+            **lists,
         }
 
     @property

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Flat", "Hits", "Hnsw", "Method", "RangeHits"]
+__all__ = ["Flat", "Hits", "Hnsw", "Imi", "Ivf", "Method", "RangeHits"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,44 @@ class Hnsw:
     codec: Literal["rabitq1", "rabitq2"] | None = None
 
 
-Method = Flat | Hnsw
+@dataclass(frozen=True)
+class Ivf:
+    """Approximate search by inverted lists: a query visits the lists of the centroids nearest to it.
+
+    Attributes:
+        nlist: lists, one a centroid of k-means. 1..4194304, and no more than the first vectors added. None
+            chooses about twice the square root of their number, and again when there are eight times as
+            many. "nlist" in faiss, "n_clusters" in LoRANN.
+        codec: "rabitq1" or "rabitq2" keeps codes of 1 or 2 bits a dimension in the lists (RaBitQ, Gao & Long,
+            SIGMOD 2024, of the difference to the centroid): a query estimates distances from them, and
+            compares the best with the vectors themselves. Distances in results are exact. None compares
+            every vector of a visited list: the only choice for the cosine of 8-bit vectors.
+        seed: of the training sample, the first centroids and the codec's rotation. The same seed and vectors
+            give the same index on any number of threads.
+    """
+
+    nlist: int | None = None
+    codec: Literal["rabitq1", "rabitq2"] | None = "rabitq1"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Imi:
+    """Inverted lists of a multi-index (Babenko & Lempitsky, CVPR 2012): many small ones, for few centroids.
+
+    The dimensions are halved, each half has centroids of its own, and every pair of them is a list.
+
+    Attributes:
+        bits: 2**bits centroids for each half, 4**bits lists. 1..12.
+        codec, seed: as for `Ivf`.
+    """
+
+    bits: int = 5
+    codec: Literal["rabitq1", "rabitq2"] | None = "rabitq1"
+    seed: int = 0
+
+
+Method = Flat | Hnsw | Ivf | Imi
 
 
 class Hits(NamedTuple):

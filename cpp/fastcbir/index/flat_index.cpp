@@ -18,7 +18,7 @@ void FlatIndex::search_batch(const Batch& batch) const {
       space_.prepare(batch.queries + i * space_.input_bytes(), query);
       nearest.reset(batch.k);
       SearchProgress progress;
-      const BlockScorer scorer(vectors_, space_.kernels(), space_.dim(), query.data());
+      BlockScorer scorer(vectors_, space_.kernels(), space_.dim(), query.data());
       if (batch.options.max_distances > 0) {
         scan_lists(scorer, batch.passing, nearest, BudgetStop{static_cast<std::uint32_t>(batch.options.max_distances)},
                    progress);

@@ -107,8 +107,26 @@ void Index::add(const void* vectors, std::size_t count, const Id* ids, Id* assig
       }
     }
   }
+  if (count > 0 && wants_training(count)) {
+    train_structure(vectors, count, true, options);
+    const auto data = writer.data();
+    adopt_structure();
+  }
   if (assigned != nullptr) std::copy_n(ids, count, assigned);
   add_slices(vectors, count, ids, false, options);
+}
+
+void Index::train(const void* vectors, std::size_t count, const WorkOptions& options) {
+  check_writable("train");
+  space_.check_input(vectors, count, "vectors");
+  WriterLock writer(*this);
+  train_structure(vectors, count, false, options);
+  const auto data = writer.data();
+  adopt_structure();
+}
+
+void Index::train_structure(const void*, std::size_t, bool, const WorkOptions&) {
+  throw std::logic_error(std::string("a ") + kind() + " index is not trained: add vectors right away");
 }
 
 void Index::update(const void* vectors, std::size_t count, const Id* ids, const WorkOptions& options) {

@@ -63,6 +63,10 @@ class Index {
   // Writes the ids used to `assigned` (may be null). Throws std::invalid_argument for numbers that are not finite, ids
   // given twice or present already; then nothing has been added.
   void add(const void* vectors, std::size_t count, const Id* ids, Id* assigned, const WorkOptions& options);
+  // Learns from a sample where vectors lie, for kinds that must (inverted lists; std::logic_error for others). An index
+  // that has vectors keeps them and makes its lists anew. Throws std::invalid_argument for too few vectors; cancelling
+  // leaves all as it was. add() trains by itself on its first vectors.
+  void train(const void* vectors, std::size_t count, const WorkOptions& options);
   // Gives present ids new vectors. Throws UnknownId, std::invalid_argument; then nothing has changed.
   void update(const void* vectors, std::size_t count, const Id* ids, const WorkOptions& options);
   // Takes vectors out of all results at once; compact() gives their memory back. Throws UnknownId; then nothing has
@@ -108,6 +112,12 @@ class Index {
   virtual void search_batch(const Batch& batch) const = 0;
   virtual std::vector<Neighbor> search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
                                              const NodeBitset* passing) const = 0;
+  // Whether an add of `more` vectors is to train first.
+  virtual bool wants_training(std::size_t) const { return false; }
+  // Makes what finds rows anew, beside what is there, from `vectors` (and if they come from an add, from present ones).
+  // Only other writers are kept out; adopt_structure, which then puts it in place, has the index to itself.
+  virtual void train_structure(const void* vectors, std::size_t count, bool from_add, const WorkOptions& options);
+  virtual void adopt_structure() noexcept {}
   // Rows [first, vectors_.size()) are new: link them. Returns how many of them were finished, and the error if fewer.
   virtual ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) = 0;
   // Forget rows from `size` on: none of them was finished.

@@ -3,6 +3,7 @@
 
 #include "fastcbir/index/flat_index.hpp"
 #include "fastcbir/index/hnsw_index.hpp"
+#include "fastcbir/index/ivf_index.hpp"
 #include "fastcbir/io/reader.hpp"
 
 namespace fastcbir {
@@ -18,6 +19,8 @@ std::unique_ptr<Index> load_index(const std::filesystem::path& path, bool mapped
   switch (static_cast<io::IndexKind>(header.kind)) {
     case io::IndexKind::flat: return std::make_unique<FlatIndex>(space, reader, mapped);
     case io::IndexKind::hnsw: return std::make_unique<HnswIndex>(space, reader, mapped, verify);
+    case io::IndexKind::ivf:
+    case io::IndexKind::imi: return std::make_unique<IvfIndex>(space, reader, mapped, verify);
   }
   reader.fail("holds an index of kind " + std::to_string(header.kind) + ", which this fastcbir does not know");
 }

@@ -24,6 +24,8 @@ struct AllowList {
 
 struct SearchOptions {
   std::size_t ef = 0;             // HNSW: 0 means the larger of k and default_ef
+  std::size_t nprobe = 0;         // inverted lists: how many to visit; 0 lets the index choose
+  std::size_t rerank = 0;         // lists with codes: how many to compare exactly; 0 lets the index choose
   std::size_t max_distances = 0;  // 0 means no limit
   AllowList allow;
   std::size_t threads = 0;  // 0 means all cores

@@ -19,7 +19,7 @@ inline constexpr std::uint32_t format_version = 1;
 inline constexpr std::size_t section_alignment = 64;
 inline constexpr std::size_t max_sections = 64;
 
-enum class IndexKind : std::uint32_t { flat = 1, hnsw = 2 };
+enum class IndexKind : std::uint32_t { flat = 1, hnsw = 2, ivf = 3, imi = 4 };
 
 struct Header {
   char magic[8];
@@ -70,6 +70,23 @@ struct PackedSection {
   std::uint64_t seed;    // of the rotation
 };
 static_assert(sizeof(PackedSection) == 16);
+
+inline constexpr std::uint32_t ivf_params_tag = tag("IVF ");        // IvfSection
+inline constexpr std::uint32_t centroids_tag = tag("CEN1");         // rows: centroids, or those of the first half
+inline constexpr std::uint32_t second_centroids_tag = tag("CEN2");  // rows: centroids of the second half
+inline constexpr std::uint32_t lists_tag = tag("LIST");             // ListExtent (storage/lists.hpp) a list
+inline constexpr std::uint32_t list_blocks_tag = tag("LBLK");       // blocks of 32: codes, then node numbers
+
+struct IvfSection {
+  std::uint32_t nlist;     // as asked for; 0: chosen
+  std::uint32_t imi_bits;  // 0: a plain inverted file
+  std::uint32_t code_bits;
+  float unit;                // what the codes' factors are multiples of
+  std::uint64_t seed;        // of the rotation too
+  std::uint64_t trained_on;  // vectors there were when the lists were made
+  std::uint64_t centroids;   // of each codebook; 0: not trained
+};
+static_assert(sizeof(IvfSection) == 40);
 
 struct HnswSection {
   std::uint32_t m;

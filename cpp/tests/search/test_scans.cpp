@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "fastcbir/core/rng.hpp"
+#include "fastcbir/search/candidates.hpp"
 #include "fastcbir/search/exact_scan.hpp"
 #include "fastcbir/search/scan_lists.hpp"
 #include "fastcbir/search/top_k.hpp"
@@ -102,4 +103,24 @@ TEST_CASE("a budget ends a scan after the list that spends it") {
   scan_lists(BlockScorer(store, space.kernels(), dim, query.data()), nullptr, nearest, BudgetStop{300}, progress);
   CHECK(progress.distances == 2 * list_block);
   CHECK(progress.expansions == 2);
+}
+
+TEST_CASE("candidates are the nearest of a stream") {
+  Candidates candidates;
+  for (const std::size_t wanted : {1, 5, 60, 3000}) {
+    candidates.reset(wanted);
+    std::vector<Neighbor> expected;
+    for (NodeId node = 0; node < 2000; ++node) {
+      const auto value = static_cast<float>(mix64(node) % 500);
+      expected.push_back({value, node});
+      if (value <= candidates.bound()) candidates.push(value, node);
+    }
+    std::sort(expected.begin(), expected.end());
+    expected.resize(std::min<std::size_t>(wanted, 2000));
+    std::vector<Neighbor> sorted;
+    for (const Key key : candidates.nearest()) sorted.push_back(neighbor_of(key));
+    std::sort(sorted.begin(), sorted.end());
+    REQUIRE(sorted.size() == expected.size());
+    for (std::size_t i = 0; i < sorted.size(); ++i) REQUIRE(sorted[i].node == expected[i].node);
+  }
 }

@@ -1,0 +1,130 @@
+#include "fastcbir/build/list_builder.hpp"
+
+#include <algorithm>
+
+namespace fastcbir {
+namespace {
+
+struct BlockName {
+  std::uint32_t list;
+  std::uint32_t at;
+};
+
+// A block as its codec sees it: the centroid of its list and the rows of its nodes, rotated.
+class RotatedBlock {
+ public:
+  void load(const ListStructure& structure, const VectorStore& rows, BlockName block) {
+    const PackedCodec& codec = *structure.codec;
+    const std::size_t width = codec.padded_dim();
+    centroid_.resize(rows.stride_bytes());
+    rotated_.resize((1 + InvertedLists::block_nodes) * width * sizeof(float));
+    float* to = rotated_.as<float>().data();
+    structure.partition->centroid(block.list, centroid_.data());
+    codec.rotate_row(centroid_.data(), to, scratch_);
+    nodes_.clear();
+    const std::size_t first = block.at * InvertedLists::block_nodes;
+    const std::size_t end = std::min(structure.lists.size(block.list), first + InvertedLists::block_nodes);
+    for (std::size_t i = first; i < end; ++i) {
+      to += width;
+      codec.rotate_row(rows.row(structure.lists.node(block.list, i)), to, scratch_);
+      nodes_.push_back(to);
+    }
+  }
+  const float* centroid() const { return rotated_.as<float>().data(); }
+  std::span<const float* const> nodes() const { return nodes_; }
+
+ private:
+  AlignedBuffer centroid_;
+  AlignedBuffer rotated_;
+  AlignedBuffer scratch_;
+  std::vector<const float*> nodes_;
+};
+
+// A sample of rows tells the scale of their distances to their centroids.
+void choose_unit(ListStructure& structure, const VectorStore& rows, std::span<const BlockName> blocks) {
+  constexpr std::size_t sampled_blocks = 200;
+  RotatedBlock rotated;
+  double sum = 0;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < blocks.size(); i += std::max<std::size_t>(1, blocks.size() / sampled_blocks)) {
+    rotated.load(structure, rows, blocks[i]);
+    for (const float* node : rotated.nodes()) {
+      for (std::size_t d = 0; d < structure.codec->padded_dim(); ++d) {
+        const double difference = double{node[d]} - rotated.centroid()[d];
+        sum += difference * difference;
+      }
+      ++count;
+    }
+  }
+  if (count > 0) structure.codec->set_unit(PackedCodec::unit_of(sum / static_cast<double>(count)));
+}
+
+void pack(ListStructure& structure, const VectorStore& rows, std::span<const BlockName> blocks, std::size_t threads,
+          Monitor* monitor) {
+  struct Worker {
+    PackedCodec::Workspace workspace;
+    RotatedBlock rotated;
+  };
+  threads = resolve_threads(threads);
+  std::vector<Worker> workers(threads);
+  parallel_for(blocks.size(), 8, threads, monitor, [&](std::size_t worker, std::size_t begin, std::size_t end) {
+    auto& [workspace, rotated] = workers[worker];
+    for (; begin < end; ++begin) {
+      rotated.load(structure, rows, blocks[begin]);
+      structure.codec->pack(rotated.centroid(), rotated.nodes(),
+                            structure.lists.block(blocks[begin].list, blocks[begin].at), workspace);
+    }
+  });
+}
+
+}  // namespace
+
+ListStructure empty_structure(const Space& space, std::shared_ptr<const Partition> partition, std::size_t code_bits,
+                              std::uint64_t seed) {
+  ListStructure structure;
+  if (code_bits > 0) structure.codec = std::make_shared<PackedCodec>(space, code_bits, seed);
+  if (partition == nullptr) return structure;
+  const std::size_t code_bytes = structure.codec ? structure.codec->block_bytes(InvertedLists::block_nodes) : 0;
+  structure.lists = InvertedLists(partition->list_count(), code_bytes);
+  structure.partition = std::move(partition);
+  return structure;
+}
+
+ParallelOutcome assign_lists(const Partition& partition, const VectorStore& rows, std::size_t first,
+                             std::span<std::uint32_t> lists, std::size_t threads, Monitor* monitor) {
+  constexpr std::size_t slice = 192;
+  threads = resolve_threads(threads);
+  std::vector<Partition::Workspace> workspaces(threads);
+  return run_parallel(lists.size(), slice, threads, monitor,
+                      [&](std::size_t worker, std::size_t begin, std::size_t end) {
+                        partition.assign(rows.row(static_cast<NodeId>(first + begin)), end - begin,
+                                         lists.data() + begin, workspaces[worker]);
+                      });
+}
+
+void append_nodes(ListStructure& structure, const VectorStore& rows, std::size_t first,
+                  std::span<const std::uint32_t> lists, const NodeBitset* skip, std::size_t threads, Monitor* monitor) {
+  const auto skipped = [&](std::size_t i) { return skip != nullptr && (*skip)[first + i]; };
+  std::vector<std::uint32_t> more(structure.lists.list_count());
+  for (std::size_t i = 0; i < lists.size(); ++i) {
+    if (!skipped(i)) ++more[lists[i]];
+  }
+  structure.lists.make_room(more);
+  std::vector<BlockName> changed;
+  for (std::size_t list = 0; list < more.size(); ++list) {
+    if (more[list] == 0) continue;
+    const std::size_t before = structure.lists.size(list);
+    for (std::size_t at = before / InvertedLists::block_nodes; at * InvertedLists::block_nodes < before + more[list];
+         ++at) {
+      changed.push_back({static_cast<std::uint32_t>(list), static_cast<std::uint32_t>(at)});
+    }
+  }
+  for (std::size_t i = 0; i < lists.size(); ++i) {
+    if (!skipped(i)) structure.lists.append(lists[i], static_cast<NodeId>(first + i));
+  }
+  if (structure.codec == nullptr) return;
+  if (structure.codec->unit() == 0) choose_unit(structure, rows, changed);
+  pack(structure, rows, changed, threads, monitor);
+}
+
+}  // namespace fastcbir

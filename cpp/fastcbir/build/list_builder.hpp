@@ -1,0 +1,38 @@
+// How inverted lists are filled: rows find their lists, and their codes are packed beside them. Floor 4.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "fastcbir/core/parallel.hpp"
+#include "fastcbir/search/partition.hpp"
+#include "fastcbir/storage/lists.hpp"
+#include "fastcbir/storage/packed_codec.hpp"
+#include "fastcbir/storage/vectors.hpp"
+
+namespace fastcbir {
+
+// What finds the rows of an index. Not trained yet: no partition.
+struct ListStructure {
+  std::shared_ptr<const Partition> partition;
+  std::shared_ptr<PackedCodec> codec;  // null: no codes
+  InvertedLists lists;
+};
+
+// Lists without nodes.
+ListStructure empty_structure(const Space& space, std::shared_ptr<const Partition> partition, std::size_t code_bits,
+                              std::uint64_t seed);
+
+// The lists of rows [first, first + lists.size()).
+ParallelOutcome assign_lists(const Partition& partition, const VectorStore& rows, std::size_t first,
+                             std::span<std::uint32_t> lists, std::size_t threads, Monitor* monitor);
+
+// Puts nodes first, first + 1, ... into their lists; those marked in `skip` (may be null) are left out. Throws before
+// anything has changed, or what the monitor throws while codes are packed.
+void append_nodes(ListStructure& structure, const VectorStore& rows, std::size_t first,
+                  std::span<const std::uint32_t> lists, const NodeBitset* skip, std::size_t threads, Monitor* monitor);
+
+}  // namespace fastcbir

@@ -1,0 +1,78 @@
+// IvfIndex in .fcx files. Floor 5.
+#include <string>
+
+#include "fastcbir/build/train_partition.hpp"
+#include "fastcbir/index/ivf_index.hpp"
+
+namespace fastcbir {
+namespace {
+
+IvfParams read_params(const io::Reader& reader) {
+  const AlignedBuffer bytes = reader.section(io::ivf_params_tag, sizeof(io::IvfSection), false);
+  const io::IvfSection section = bytes.as<io::IvfSection>().front();
+  if (section.code_bits > 2 || section.imi_bits > max_imi_bits ||
+      (section.imi_bits > 0) != (reader.header().kind == static_cast<std::uint32_t>(io::IndexKind::imi))) {
+    reader.fail("is damaged: its lists have parameters that do not exist");
+  }
+  return {section.nlist, section.imi_bits, section.code_bits, section.seed};
+}
+
+std::span<const std::byte> bytes_of_buffer(const AlignedBuffer& buffer) { return {buffer.data(), buffer.size()}; }
+
+constexpr std::uint32_t centroid_tags[] = {io::centroids_tag, io::second_centroids_tag};
+
+}  // namespace
+
+IvfIndex::IvfIndex(const Space& space, const io::Reader& reader, bool mapped, bool verify)
+    : Index(space, reader, mapped), params_(read_params(reader)) {
+  check_partition(space, params_);
+  const io::IvfSection section =
+      reader.section(io::ivf_params_tag, sizeof(io::IvfSection), false).as<io::IvfSection>().front();
+  structure_ = empty_structure(space, nullptr, params_.code_bits, params_.seed);
+  trained_on_ = section.trained_on;
+  if (structure_.codec != nullptr) structure_.codec->set_unit(section.unit);
+  if (section.centroids == 0) {
+    if (reader.header().vector_count != 0) reader.fail("is damaged: it has vectors but no lists");
+    return;
+  }
+  std::vector<Centroids> codebooks;
+  for (const Space& part : partition_spaces(space, params_)) {
+    codebooks.emplace_back(
+        part, reader.section(centroid_tags[codebooks.size()], section.centroids * part.stride_bytes(), mapped));
+  }
+  structure_.partition = make_partition(space, std::move(codebooks));
+  const std::size_t lists = structure_.partition->list_count();
+  const AlignedBuffer extents = reader.section(io::lists_tag, lists * sizeof(ListExtent), false);
+  const std::size_t code_bytes = structure_.codec ? structure_.codec->block_bytes(InvertedLists::block_nodes) : 0;
+  structure_.lists = InvertedLists(extents.as<ListExtent>(), code_bytes, reader.section(io::list_blocks_tag, mapped));
+  list_count_ = lists;
+  if (!verify) return;
+  try {
+    structure_.lists.check(reader.header().vector_count);
+  } catch (const std::runtime_error& error) {
+    reader.fail(std::string("is damaged: ") + error.what());
+  }
+}
+
+io::IndexKind IvfIndex::file_kind() const { return params_.imi_bits > 0 ? io::IndexKind::imi : io::IndexKind::ivf; }
+
+void IvfIndex::add_sections(std::vector<io::Section>& sections) const {
+  io::IvfSection section{};
+  section.nlist = params_.nlist;
+  section.imi_bits = params_.imi_bits;
+  section.code_bits = params_.code_bits;
+  section.unit = structure_.codec ? structure_.codec->unit() : 0;
+  section.seed = params_.seed;
+  section.trained_on = trained_on_;
+  const auto codebooks = structure_.partition ? structure_.partition->codebooks() : std::vector<const Centroids*>();
+  section.centroids = codebooks.empty() ? 0 : codebooks.front()->count();
+  sections.push_back(io::struct_section(io::ivf_params_tag, section));
+  if (codebooks.empty()) return;
+  for (std::size_t part = 0; part < codebooks.size(); ++part) {
+    sections.push_back({centroid_tags[part], bytes_of_buffer(codebooks[part]->rows().bytes())});
+  }
+  sections.push_back({io::lists_tag, std::as_bytes(structure_.lists.extents())});
+  sections.push_back({io::list_blocks_tag, bytes_of_buffer(structure_.lists.blocks())});
+}
+
+}  // namespace fastcbir

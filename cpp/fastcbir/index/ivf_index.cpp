@@ -1,0 +1,237 @@
+#include "fastcbir/index/ivf_index.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "fastcbir/build/train_partition.hpp"
+#include "fastcbir/core/parallel.hpp"
+#include "fastcbir/core/rng.hpp"
+#include "fastcbir/kernels/dispatch.hpp"
+#include "fastcbir/search/inverted_scorers.hpp"
+#include "fastcbir/search/scan_lists.hpp"
+#include "fastcbir/stop/policy.hpp"
+
+namespace fastcbir {
+namespace {
+
+constexpr std::uint32_t max_nlist = 1u << 22;
+constexpr std::size_t default_nprobe = 16;
+constexpr std::size_t retrain_growth = 8;
+
+void check_params(const IvfParams& params) {
+  if (params.nlist > max_nlist) {
+    throw std::invalid_argument("nlist must be in 1.." + std::to_string(max_nlist) + ", got " +
+                                std::to_string(params.nlist));
+  }
+  if (params.imi_bits > max_imi_bits) {
+    throw std::invalid_argument("bits must be in 1.." + std::to_string(max_imi_bits) + ", got " +
+                                std::to_string(params.imi_bits));
+  }
+  if (params.code_bits > 2) {
+    throw std::invalid_argument("codes have 1 or 2 bits a dimension, got " + std::to_string(params.code_bits));
+  }
+}
+
+// No training but of what was there, at the door, so that Ctrl-C works and progress of an add begins at 0.
+class TrainingMonitor final : public Monitor {
+ public:
+  TrainingMonitor(Monitor* whole, std::size_t total) : whole_(whole), total_(total) {}
+  void tick(std::size_t, std::size_t) override { whole_->tick(0, total_); }
+
+ private:
+  Monitor* whole_;
+  std::size_t total_;
+};
+
+}  // namespace
+
+IvfIndex::IvfIndex(const Space& space, const IvfParams& params) : Index(space), params_(params) {
+  check_params(params);
+  check_partition(space, params);
+  structure_ = empty_structure(space, nullptr, params.code_bits, params.seed);
+}
+
+// Few long lists make a query read too much, many short ones make it compare too many centroids.
+std::size_t IvfIndex::lists_for(std::size_t vectors) const {
+  if (params_.imi_bits > 0) return std::size_t{1} << params_.imi_bits;  // of each half
+  if (params_.nlist > 0) return params_.nlist;
+  constexpr std::size_t least_size = 40;
+  const double root = std::sqrt(static_cast<double>(vectors));
+  const auto lists = static_cast<std::size_t>(std::lround(2 * root));
+  return std::clamp<std::size_t>(std::min(lists, vectors / least_size), 1, max_nlist);
+}
+
+bool IvfIndex::wants_training(std::size_t more) const {
+  if (structure_.partition == nullptr) return true;
+  return params_.imi_bits == 0 && params_.nlist == 0 && vectors_.size() + more >= retrain_growth * trained_on_;
+}
+
+void IvfIndex::train_structure(const void* vectors, std::size_t count, bool from_add, const WorkOptions& options) {
+  const std::size_t present = from_add ? vectors_.size() : 0;
+  const std::size_t total = present + count;
+  const std::size_t lists = lists_for(total);
+  if (total < lists) {
+    throw std::invalid_argument(
+        (params_.imi_bits > 0 ? "bits is " + std::to_string(params_.imi_bits) + ", which makes " : "nlist is ") +
+        std::to_string(lists) + (params_.imi_bits > 0 ? " centroids for each half," : ",") + " but there are only " +
+        std::to_string(total) + " vectors to train on; add or train() with at least as many" +
+        (params_.imi_bits > 0 ? ", or use fewer bits" : ", or leave nlist to None"));
+  }
+  TrainingMonitor quiet(options.monitor, count);
+  Monitor* const monitor = from_add && options.monitor != nullptr ? &quiet : options.monitor;
+
+  constexpr std::size_t rows_per_centroid = 64;
+  const std::size_t sampled = std::min(total, std::max<std::size_t>(lists * rows_per_centroid, 1000));
+  AlignedBuffer rows;
+  rows.resize(sampled * space_.stride_bytes());
+  std::byte* to = rows.data();
+  for (const std::size_t i : draw_sample(total, sampled, mix64(params_.seed + 1))) {
+    if (i < present) {
+      std::copy_n(vectors_.row(static_cast<NodeId>(i)), space_.stride_bytes(), to);
+    } else {
+      space_.encode(static_cast<const std::byte*>(vectors) + (i - present) * space_.input_bytes(), to);
+    }
+    to += space_.stride_bytes();
+  }
+  const VectorStore sample(space_, std::move(rows));
+  ListStructure fresh =
+      empty_structure(space_, train_partition(space_, sample, lists, params_, options.threads, monitor),
+                      params_.code_bits, params_.seed);
+  if (vectors_.size() > 0) {
+    std::vector<std::uint32_t> list_of(vectors_.size());
+    const ParallelOutcome outcome = assign_lists(*fresh.partition, vectors_, 0, list_of, options.threads, monitor);
+    if (outcome.error) std::rethrow_exception(outcome.error);
+    append_nodes(fresh, vectors_, 0, list_of, nullptr, options.threads, monitor);
+  }
+  next_ = std::move(fresh);
+  next_trained_on_ = total;
+}
+
+void IvfIndex::adopt_structure() noexcept {
+  structure_ = std::move(next_);
+  trained_on_ = next_trained_on_;
+  list_count_ = structure_.lists.list_count();
+}
+
+ParallelOutcome IvfIndex::insert_rows(std::size_t first, const WorkOptions& options) {
+  std::vector<std::uint32_t> list_of(vectors_.size() - first);
+  const ParallelOutcome outcome =
+      assign_lists(*structure_.partition, vectors_, first, list_of, options.threads, options.monitor);
+  append_nodes(structure_, vectors_, first, std::span(list_of).first(outcome.completed), nullptr, options.threads,
+               nullptr);
+  return outcome;
+}
+
+void IvfIndex::truncate_rows(std::size_t size) { structure_.lists.truncate(size); }
+
+void IvfIndex::compact_rows(const WorkOptions& options) {
+  std::vector<std::uint32_t> list_of(vectors_.size());
+  for (std::size_t list = 0; list < list_count(); ++list) {
+    for (std::size_t at = 0; at < structure_.lists.size(list); ++at) {
+      list_of[structure_.lists.node(list, at)] = static_cast<std::uint32_t>(list);
+    }
+  }
+  ListStructure fresh = empty_structure(space_, structure_.partition, params_.code_bits, params_.seed);
+  append_nodes(fresh, vectors_, 0, list_of, &dead(), options.threads, options.monitor);
+  std::vector<NodeId>& renamed = list_of;  // its lists have been read
+  NodeId kept = 0;
+  for (std::size_t node = 0; node < renamed.size(); ++node) renamed[node] = dead()[node] ? no_node : kept++;
+  close_gaps();
+  fresh.lists.rename([&](NodeId node) { return renamed[node]; });
+  structure_ = std::move(fresh);
+}
+
+std::size_t IvfIndex::structure_bytes() const {
+  return structure_.lists.memory_bytes() + (structure_.partition ? structure_.partition->memory_bytes() : 0);
+}
+
+std::size_t IvfIndex::effective_nprobe(const SearchOptions& options, std::size_t passing_count) const {
+  const std::size_t lists = list_count();
+  if (options.nprobe > lists) {
+    throw std::invalid_argument("nprobe must be in 1.." + std::to_string(lists) + ", the index's lists, got " +
+                                std::to_string(options.nprobe));
+  }
+  std::size_t nprobe = options.nprobe > 0 ? options.nprobe : std::max(default_nprobe, lists / 32);
+  // Where a filter leaves few, more lists hold as many that pass.
+  const double share = static_cast<double>(passing_count) / static_cast<double>(vectors_.size());
+  nprobe = static_cast<std::size_t>(std::ceil(static_cast<double>(nprobe) / share));
+  return std::min(nprobe, lists);
+}
+
+std::size_t IvfIndex::effective_rerank(const SearchOptions& options, std::size_t k) const {
+  if (options.rerank > 0) return std::max(options.rerank, k);
+  return params_.code_bits == 2 ? 2 * k + 16 : 3 * k + 50;
+}
+
+template <class Stop>
+void IvfIndex::search_one(const Batch& batch, std::size_t query_index, std::size_t nprobe, Stop stop,
+                          Scratch& scratch) const {
+  space_.prepare(batch.queries + query_index * space_.input_bytes(), scratch.query);
+  const void* const query = scratch.query.data();
+  structure_.partition->probe(query, nprobe, structure_.lists, scratch.probing, scratch.probes);
+  SearchProgress progress;
+  progress.distances = static_cast<std::uint32_t>(structure_.partition->probe_cost());
+  scratch.nearest.reset(batch.k);
+  if (structure_.codec == nullptr) {
+    const NamedScorer rows({}, vectors_, space_.kernels(), space_.dim(), query);
+    scan_lists(RowScorer(structure_.lists, scratch.probes, rows), batch.passing, scratch.nearest, stop, progress);
+  } else {
+    scratch.candidates.reset(effective_rerank(batch.options, batch.k));
+    const kernels::PackedQuery packed = structure_.codec->prepare(query, scratch.packed);
+    scan_lists(CodeScorer(structure_.lists, scratch.probes, kernels::active().packed, packed), batch.passing,
+               scratch.candidates, stop, progress);
+    scratch.named.clear();
+    for (const Key candidate : scratch.candidates.nearest()) scratch.named.push_back(node_of(candidate));
+    SearchProgress again;
+    scan_lists(NamedScorer(scratch.named, vectors_, space_.kernels(), space_.dim(), query), nullptr, scratch.nearest,
+               NeverStop{}, again);
+  }
+  emit(batch.output, batch.k, query_index, scratch.query, scratch.nearest.sorted(), progress.distances);
+}
+
+void IvfIndex::search_batch(const Batch& batch) const {
+  const std::size_t nprobe = effective_nprobe(batch.options, batch.passing_count);
+  // Those that pass one by one, where the lists to visit would hold as many.
+  const bool scan = batch.passing != nullptr &&
+                    batch.passing_count * list_count() <= vectors_.size() * nprobe + batch.k * list_count();
+  std::vector<NodeId> named;
+  if (scan) batch.passing->for_each([&](std::size_t node) { named.push_back(static_cast<NodeId>(node)); });
+  const auto budget = static_cast<std::uint32_t>(batch.options.max_distances);
+  parallel_for(batch.count, 1, batch.options.threads, batch.options.monitor,
+               [&](std::size_t, std::size_t begin, std::size_t end) {
+                 auto lease = scratch_.lease();
+                 Scratch& scratch = *lease;
+                 for (; begin < end; ++begin) {
+                   if (scan) {
+                     space_.prepare(batch.queries + begin * space_.input_bytes(), scratch.query);
+                     scratch.nearest.reset(batch.k);
+                     SearchProgress progress;
+                     scan_lists(NamedScorer(named, vectors_, space_.kernels(), space_.dim(), scratch.query.data()),
+                                nullptr, scratch.nearest, NeverStop{}, progress);
+                     emit(batch.output, batch.k, begin, scratch.query, scratch.nearest.sorted(), progress.distances);
+                   } else if (budget > 0) {
+                     search_one(batch, begin, nprobe, BudgetStop{budget}, scratch);
+                   } else {
+                     search_one(batch, begin, nprobe, NeverStop{}, scratch);
+                   }
+                 }
+               });
+}
+
+std::vector<Neighbor> IvfIndex::search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
+                                             const NodeBitset* passing) const {
+  auto lease = scratch_.lease();
+  Scratch& scratch = *lease;
+  const std::size_t passing_count = passing != nullptr ? passing->count() : vectors_.size();
+  const std::size_t nprobe = effective_nprobe(options, passing_count);
+  structure_.partition->probe(query.data(), nprobe, structure_.lists, scratch.probing, scratch.probes);
+  RadiusSink sink{radius, {}};
+  SearchProgress progress;
+  const NamedScorer rows({}, vectors_, space_.kernels(), space_.dim(), query.data());
+  scan_lists(RowScorer(structure_.lists, scratch.probes, rows), passing, sink, NeverStop{}, progress);
+  std::sort(sink.found.begin(), sink.found.end());
+  return std::move(sink.found);
+}
+
+}  // namespace fastcbir

@@ -1,0 +1,69 @@
+// IvfIndex: approximate search by inverted lists: those of k-means, or the cells of a multi-index. Floor 5.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "fastcbir/build/ivf_params.hpp"
+#include "fastcbir/build/list_builder.hpp"
+#include "fastcbir/index/index.hpp"
+#include "fastcbir/index/scratch_pool.hpp"
+#include "fastcbir/search/candidates.hpp"
+#include "fastcbir/search/top_k.hpp"
+
+namespace fastcbir {
+
+class IvfIndex final : public Index {
+ public:
+  // Throws std::invalid_argument for parameters out of range.
+  IvfIndex(const Space& space, const IvfParams& params);
+  IvfIndex(const Space& space, const io::Reader& reader, bool mapped, bool verify);
+
+  const char* kind() const override { return params_.imi_bits > 0 ? "imi" : "ivf"; }
+  const IvfParams& params() const { return params_; }
+  // 0 until trained.
+  std::size_t list_count() const { return list_count_; }
+
+ protected:
+  void search_batch(const Batch& batch) const override;
+  std::vector<Neighbor> search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
+                                     const NodeBitset* passing) const override;
+  bool wants_training(std::size_t more) const override;
+  void train_structure(const void* vectors, std::size_t count, bool from_add, const WorkOptions& options) override;
+  void adopt_structure() noexcept override;
+  ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) override;
+  void truncate_rows(std::size_t size) override;
+  void compact_rows(const WorkOptions& options) override;
+  std::size_t structure_bytes() const override;
+  io::IndexKind file_kind() const override;
+  void add_sections(std::vector<io::Section>& sections) const override;
+
+ private:
+  struct Scratch {
+    PreparedQuery query;
+    Partition::ProbeScratch probing;
+    std::vector<Probe> probes;
+    PackedCodec::QueryScratch packed;
+    Candidates candidates;
+    std::vector<NodeId> named;
+    TopK nearest;
+  };
+
+  std::size_t effective_nprobe(const SearchOptions& options, std::size_t passing_count) const;
+  std::size_t effective_rerank(const SearchOptions& options, std::size_t k) const;
+  template <class Stop>
+  void search_one(const Batch& batch, std::size_t query_index, std::size_t nprobe, Stop stop, Scratch& scratch) const;
+  std::size_t lists_for(std::size_t vectors) const;
+
+  IvfParams params_;
+  std::uint64_t trained_on_ = 0;  // vectors there were when the lists were made
+  ListStructure structure_;
+  std::atomic<std::size_t> list_count_ = 0;  // of structure_, for those who ask without its lock
+  ListStructure next_;                       // between train_structure and adopt_structure
+  std::uint64_t next_trained_on_ = 0;
+  mutable ScratchPool<Scratch> scratch_;
+};
+
+}  // namespace fastcbir

@@ -1,0 +1,106 @@
+// Scorers of inverted lists: by the rows of their nodes, or by the codes beside them. Floor 3.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "fastcbir/kernels/table.hpp"
+#include "fastcbir/search/prefetch.hpp"
+#include "fastcbir/search/scan_lists.hpp"
+#include "fastcbir/storage/lists.hpp"
+
+namespace fastcbir {
+
+// A list to scan, and the kernel value of its centroid.
+struct Probe {
+  float value;
+  std::uint32_t list;
+};
+
+// Walks lists in the order of `probes`.
+class ProbeWalk {
+ public:
+  ProbeWalk(const InvertedLists& lists, std::span<const Probe> probes) : lists_(lists), probes_(probes) {}
+
+  bool next() {
+    if (upcoming_ == probes_.size()) return false;
+    probe_ = probes_[upcoming_++];
+    left_ = lists_.size(probe_.list);
+    block_ = left_ > 0 ? lists_.block(probe_.list, 0) : nullptr;
+    first_ = block_;
+    if (upcoming_ < probes_.size() && lists_.size(probes_[upcoming_].list) > 0) {
+      prefetch(lists_.block(probes_[upcoming_].list, 0), lists_.stride_bytes());
+    }
+    return true;
+  }
+
+ protected:
+  // On by up to list_block nodes from block_; their number.
+  std::size_t advance() {
+    const std::size_t count = std::min(left_, list_block);
+    first_ = block_;
+    left_ -= count;
+    block_ += list_block / InvertedLists::block_nodes * lists_.stride_bytes();
+    return count;
+  }
+
+  const InvertedLists& lists_;
+  std::span<const Probe> probes_;
+  Probe probe_{};
+  std::size_t upcoming_ = 0;
+  std::size_t left_ = 0;              // nodes of the list that are still to come
+  const std::byte* block_ = nullptr;  // where they begin
+  const std::byte* first_ = nullptr;  // first block of what was scored last
+};
+
+// Exact values, from the rows of the nodes.
+class RowScorer : public ProbeWalk {
+ public:
+  RowScorer(const InvertedLists& lists, std::span<const Probe> probes, const NamedScorer& named)
+      : ProbeWalk(lists, probes), named_(named) {}
+
+  std::size_t score(float bound, Key* keys, std::size_t& found) {
+    const std::size_t count = advance();
+    found = 0;
+    for (std::size_t begin = 0; begin < count; begin += InvertedLists::block_nodes) {
+      const std::size_t some = std::min(InvertedLists::block_nodes, count - begin);
+      const NodeId* nodes = lists_.nodes(first_ + begin / InvertedLists::block_nodes * lists_.stride_bytes());
+      float values[InvertedLists::block_nodes];
+      named_.score_nodes({nodes, some}, values);
+      found += keys_within(
+          values, some, bound, [&](std::size_t i) { return nodes[i]; }, keys + found);
+    }
+    return count;
+  }
+
+ private:
+  const NamedScorer& named_;
+};
+
+// Estimates, from packed codes of the nodes' differences to their list's centroid.
+class CodeScorer : public ProbeWalk {
+ public:
+  CodeScorer(const InvertedLists& lists, std::span<const Probe> probes, const kernels::PackedKernels& kernels,
+             const kernels::PackedQuery& query)
+      : ProbeWalk(lists, probes), kernels_(kernels), query_(query) {}
+
+  // Places of a last block that nobody has taken have codes whose estimates are infinite.
+  std::size_t score(float bound, Key* keys, std::size_t& found) {
+    const std::size_t count = advance();
+    const std::byte* block = first_;
+    found = 0;
+    for (std::size_t begin = 0; begin < count; begin += InvertedLists::block_nodes) {
+      found += kernels_.candidates(query_, block, lists_.nodes(block), probe_.value, bound, keys + found);
+      block += lists_.stride_bytes();
+    }
+    return count;
+  }
+
+ private:
+  const kernels::PackedKernels& kernels_;
+  const kernels::PackedQuery& query_;
+};
+
+}  // namespace fastcbir

@@ -1,0 +1,50 @@
+// Partition: how a space is cut into lists: which list a row belongs to, and which to visit for a query. Floor 3.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "fastcbir/search/inverted_scorers.hpp"
+#include "fastcbir/storage/centroids.hpp"
+#include "fastcbir/storage/lists.hpp"
+#include "fastcbir/storage/space.hpp"
+
+namespace fastcbir {
+
+class Partition {
+ public:
+  virtual ~Partition() = default;
+
+  virtual std::size_t list_count() const = 0;
+  virtual std::size_t memory_bytes() const = 0;
+  // Centroids that a query is compared with.
+  virtual std::size_t probe_cost() const = 0;
+
+  struct Workspace {
+    Centroids::Workspace nearest;
+    AlignedBuffer parts;
+    std::vector<std::uint32_t> found;
+  };
+  // The lists of `count` rows of the space, one behind the other.
+  virtual void assign(const std::byte* rows, std::size_t count, std::uint32_t* lists, Workspace& workspace) const = 0;
+  // A list's centroid as a row of the space.
+  virtual void centroid(std::size_t list, std::byte* row) const = 0;
+
+  struct ProbeScratch {
+    AlignedBuffer parts;
+    std::vector<float> values;
+    std::vector<Probe> order;
+    std::vector<std::uint32_t> heap;
+    std::vector<std::uint32_t> depth;
+  };
+  // The `wanted` lists to visit for a prepared query, nearest centroid first; lists that hold nothing may be left out.
+  virtual void probe(const void* query, std::size_t wanted, const InvertedLists& lists, ProbeScratch& scratch,
+                     std::vector<Probe>& probes) const = 0;
+
+  // The centroids as files hold them: one set, or one for each half of the dimensions.
+  virtual std::vector<const Centroids*> codebooks() const = 0;
+};
+
+}  // namespace fastcbir

@@ -1,0 +1,101 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "fastcbir/build/kmeans.hpp"
+#include "fastcbir/core/rng.hpp"
+
+using namespace fastcbir;
+
+namespace {
+
+VectorStore some_rows(const Space& space, std::size_t count, std::size_t distinct) {
+  VectorStore rows(space);
+  std::vector<float> floats(space.dim());
+  std::vector<std::uint8_t> bytes(space.dim());
+  for (std::size_t row = 0; row < count; ++row) {
+    for (std::size_t i = 0; i < space.dim(); ++i) {
+      const double x = uniform(row % distinct, i);
+      floats[i] = static_cast<float>(x - 0.4);
+      bytes[i] = static_cast<std::uint8_t>(x * 200);
+    }
+    rows.append(space, bytes_of(space.type()) == 1 ? static_cast<void*>(bytes.data()) : floats.data(), 1);
+  }
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE("the nearest centroid is the one that single comparisons find") {
+  for (const Metric metric : {Metric::l2, Metric::ip, Metric::cosine}) {
+    for (const ScalarType type : {ScalarType::f32, ScalarType::f16, ScalarType::u8, ScalarType::i8}) {
+      const Space space(19, metric, type);
+      const Space compared(19, metric == Metric::cosine ? metric : Metric::l2, type);
+      const VectorStore rows = some_rows(space, 131, 131);
+      AlignedBuffer points;
+      points.resize(157 * space.stride_bytes());
+      const VectorStore other = some_rows(space, 288, 288);
+      std::memcpy(points.data(), other.row(131), points.size());
+      const Centroids centroids(space, std::move(points));
+      std::vector<std::uint32_t> found(131);
+      Centroids::Workspace workspace;
+      centroids.nearest(rows.row(0), 131, found.data(), nullptr, workspace);
+      for (std::size_t row = 0; row < 131; ++row) {
+        PreparedQuery scratch;
+        const RowQuery query = compared.row_query(rows.row(static_cast<NodeId>(row)), scratch);
+        float least = infinity;
+        std::vector<float> values(157);
+        for (std::size_t i = 0; i < 157; ++i) {
+          values[i] = compared.kernels().one(query.data, centroids.rows().row(static_cast<NodeId>(i)), 19);
+          least = std::min(least, values[i]);
+        }
+        REQUIRE(values[found[row]] <= least + 1e-4f * std::max(1.0f, std::abs(least)));
+      }
+    }
+  }
+}
+
+TEST_CASE("k-means lowers its error, fills every cluster and does not depend on threads") {
+  for (const Metric metric : {Metric::l2, Metric::cosine}) {
+    const Space space(12, metric, ScalarType::f32);
+    const VectorStore rows = some_rows(space, 900, 900);
+    std::vector<double> errors;
+    for (const std::size_t iterations : {1, 3, 12}) {
+      Centroids centroids(space);
+      errors.push_back(train_kmeans(rows, {.clusters = 30, .iterations = iterations, .seed = 3}, centroids));
+      Centroids again(space);
+      train_kmeans(rows, {.clusters = 30, .iterations = iterations, .seed = 3, .threads = 3}, again);
+      CHECK(std::memcmp(centroids.rows().row(0), again.rows().row(0), 30 * space.stride_bytes()) == 0);
+    }
+    CHECK(errors[0] > errors[1]);
+    CHECK(errors[1] > errors[2]);
+  }
+}
+
+TEST_CASE("an empty cluster takes a row from where it can be spared") {
+  // Forty rows, five of them distinct: random rows to begin with are often equal, which leaves clusters empty.
+  const Space space(6, Metric::l2, ScalarType::u8);
+  const VectorStore rows = some_rows(space, 40, 5);
+  Centroids centroids(space);
+  const double error = train_kmeans(rows, {.clusters = 5, .iterations = 12, .seed = 1}, centroids);
+  CHECK(error == 0);
+  std::set<std::string> distinct;
+  for (NodeId i = 0; i < 5; ++i) distinct.emplace(reinterpret_cast<const char*>(centroids.rows().row(i)), 6);
+  CHECK(distinct.size() == 5);
+  Centroids more(space);
+  CHECK(train_kmeans(rows, {.clusters = 12, .iterations = 4, .seed = 1}, more) == 0);
+  CHECK(more.count() == 12);
+}
+
+TEST_CASE("a sample is of the size asked for, in order and without repetition") {
+  for (const std::size_t count : {0, 1, 50, 99, 100}) {
+    const std::vector<std::size_t> sample = draw_sample(100, count, 7);
+    CHECK(sample.size() == count);
+    CHECK(std::adjacent_find(sample.begin(), sample.end(), std::greater_equal<>()) == sample.end());
+    CHECK((sample.empty() || sample.back() < 100));
+  }
+}
