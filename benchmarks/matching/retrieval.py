@@ -1,0 +1,144 @@
+"""Does verification put the right photo first? Thresholds come from the other half of the places."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.matching.instances import Instances, Matrix, by_vectors, naive, verified
+from fastcbir.match import PairMatcher, Verification, verify
+from fastcbir.rerank import alpha_expansion, augment_database, diffuse
+
+Counts = npt.NDArray[np.int32]
+_CHOICES = (6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 20, 25, 30, 40, 60)
+_ROLES = ("easy", "hard")
+
+
+def count_inliers(data: Instances, matcher: PairMatcher) -> tuple[Counts, dict[str, float]]:
+    """(N, N) inliers of all pairs, and what a pair costs, from features at hand."""
+    features = [matcher.extract(path) for path in data.paths]
+    how = Verification(threshold=matcher.tolerance)
+    count = len(features)
+    inliers = np.zeros((count, count), np.int32)
+    matched, checked = [], []
+    for i, j in itertools.combinations(range(count), 2):
+        start = time.perf_counter()
+        found = matcher.match(features[i], features[j])
+        middle = time.perf_counter()
+        inliers[i, j] = inliers[j, i] = verify(found, how).inliers
+        matched.append(middle - start)
+        checked.append(time.perf_counter() - middle)
+    whole = np.array(matched) + np.array(checked)
+    return inliers, {
+        "pairs": len(whole),
+        "match_ms": 1e3 * float(np.mean(matched)),
+        "verify_ms": 1e3 * float(np.mean(checked)),
+        "pair_ms": 1e3 * float(np.mean(whole)),
+        "pair_ms_median": 1e3 * float(np.median(whole)),
+        "pair_ms_p95": 1e3 * float(np.quantile(whole, 0.95)),
+        "bytes_a_photo": float(np.mean([each.nbytes for each in features])),
+    }
+
+
+def score(data: Instances, vectors: Matrix, inliers: Counts, own_threshold: int) -> dict[str, Any]:
+    """mAP without, with naive, and with verification: at the matcher's own threshold and cross-validated."""
+    queries = {role: data.queries(role) for role in _ROLES}
+
+    def mean(role: str, rank: Any, half: int | None = None) -> float:
+        chosen = [q for q in queries[role] if half is None or data.half_of(q) == half]
+        return float(np.mean([data.average_precision(q, rank(q)) for q in chosen]))
+
+    def plain(q: int) -> npt.NDArray[np.intp]:
+        return by_vectors(vectors, q)
+
+    def at(least: int) -> Any:
+        return lambda q: verified(plain(q), inliers[q], least)
+
+    def best_on(half: int) -> int:
+        return max(_CHOICES, key=lambda t: (sum(mean(role, at(t), half) for role in _ROLES), t))
+
+    chosen = {half: best_on(1 - half) for half in (0, 1)}
+    told: dict[str, Any] = {"chosen_for_half": chosen, "own_threshold": own_threshold}
+    for role in _ROLES:
+        told[role] = {
+            "queries": len(queries[role]),
+            "vectors": mean(role, plain),
+            "naive": mean(role, lambda q: naive(plain(q), inliers[q])),
+            "own": mean(role, at(own_threshold)),
+            "cross_validated": mean(role, lambda q: at(chosen[data.half_of(q)])(q)),
+            "halves": {
+                half: {
+                    "vectors": mean(role, plain, half),
+                    "verified": mean(role, at(chosen[half]), half),
+                }
+                for half in (0, 1)
+            },
+            "by_threshold": {t: mean(role, at(t)) for t in _CHOICES},
+        }
+    return told
+
+
+def expand(data: Instances, vectors: Matrix, inliers: Counts, least: int) -> dict[str, dict[str, float]]:
+    """An ablation row for each expansion: mAP on easy and hard queries, without and with verified hits."""
+    cosines = vectors @ vectors.T
+
+    def others(q: int) -> npt.NDArray[np.intp]:
+        """The ranking a user would see: the query's own photo is not in the album."""
+        order = by_vectors(vectors, q)
+        return order[order != q]
+
+    def sure(q: int) -> npt.NDArray[np.intp]:
+        order = others(q)
+        return order[inliers[q][order] >= least]
+
+    def ranked(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+        return np.argsort(-scores, kind="stable")
+
+    def augmented(q: int, alpha: float) -> Matrix:
+        keep = others(q)
+        near = np.argsort(-cosines[np.ix_(keep, keep)], axis=1, kind="stable")[:, 1:4]
+        moved = vectors.copy()
+        moved[keep] = augment_database(vectors[keep], near, alpha=alpha)
+        return moved
+
+    def spread(q: int, seeds: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        keep = np.sort(others(q))
+        inner = cosines[np.ix_(keep, keep)].copy()
+        np.fill_diagonal(inner, -2)
+        near = np.argsort(-inner, axis=1, kind="stable")[:, :8]
+        places = np.searchsorted(keep, seeds)
+        found = diffuse(near, np.take_along_axis(inner, near, 1), places, cosines[q][seeds])
+        scores = np.full(len(vectors), -2.0)
+        scores[keep] = found + 1e-6 * cosines[q][keep]  # what no path reaches keeps the vectors' order
+        return ranked(scores)
+
+    def by(q: int, hits: npt.NDArray[np.intp], alpha: float) -> npt.NDArray[np.intp]:
+        return ranked(vectors @ alpha_expansion(vectors[q], vectors[hits], alpha=alpha))
+
+    def checked(order: npt.NDArray[np.intp], q: int) -> npt.NDArray[np.intp]:
+        return verified(order[order != q], inliers[q], least)
+
+    rows: dict[str, Any] = {
+        "vectors": lambda q: others(q),
+        "average QE, first 1": lambda q: by(q, others(q)[:1], 0.0),
+        "average QE, first 3": lambda q: by(q, others(q)[:3], 0.0),
+        "alpha-QE (3), first 5": lambda q: by(q, others(q)[:5], 3.0),
+        "database-side augmentation (3)": lambda q: ranked(augmented(q, 3.0) @ vectors[q]),
+        "diffusion, first 5": lambda q: spread(q, others(q)[:5]),
+        "verified": lambda q: checked(others(q), q),
+        "average QE, verified hits": lambda q: checked(by(q, sure(q), 0.0), q),
+        "alpha-QE (3), verified hits": lambda q: checked(by(q, sure(q), 3.0), q),
+        "database-side augmentation, verified": lambda q: checked(ranked(augmented(q, 3.0) @ vectors[q]), q),
+        "diffusion, verified hits": lambda q: checked(spread(q, sure(q)) if len(sure(q)) else others(q), q),
+    }
+    return {
+        name: {
+            role: float(np.mean([data.average_precision(q, rank(q)) for q in data.queries(role)]))
+            for role in _ROLES
+        }
+        for name, rank in rows.items()
+    }
