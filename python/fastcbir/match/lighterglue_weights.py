@@ -127,7 +127,7 @@ def lighterglue_to_onnx(
     """A LighterGlue state dict as ONNX.
 
     Inputs `descriptors_a` (1, M, 64) of length 1, `points_a` (1, M, 2) from -1 to 1 along the photo's longer
-    side and 0 in its middle, and the same of b with N. Output `scores` (1, M, N): the confidence of each pair.
+    side and 0 in its middle, and the same of b with N. Output `scores` (1, M, N): confidences.
 
     Raises:
         ModelError: a tensor is missing or of another shape.

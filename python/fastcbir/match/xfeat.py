@@ -138,4 +138,4 @@ def open_xfeat(provider: str, threads: int | None) -> SparseMatcher:
     """The registry's XFeat: its weights are converted on first use and kept in the cache folder."""
     data = cached(f"xfeat-{SHA256[:16]}-r{REVISION}.onnx", convert)
     network = Network(data, provider=provider, threads=threads)
-    return SparseMatcher(XFeat(network), least=0.82, min_inliers=15)
+    return SparseMatcher(XFeat(network), least=0.74, min_inliers=20)
