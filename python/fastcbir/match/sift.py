@@ -65,4 +65,4 @@ def _none(size: tuple[int, int]) -> LocalFeatures:
 
 def open_sift(provider: str, threads: int | None) -> SparseMatcher:
     """The registry's SIFT; it runs on the CPU, whatever the provider."""
-    return SparseMatcher(Sift(), ratio=0.85, min_inliers=12)
+    return SparseMatcher(Sift(), ratio=0.85, min_inliers=10)
