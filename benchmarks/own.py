@@ -113,8 +113,8 @@ ALGORITHMS = [
             note=f"about 2 sqrt(N) lists, {note}, exact distances in the result",
         )
         for name, codec, note in (
-            ("", "rabitq1", "codes of 1 bit a dimension"),
-            ("-rabitq2", "rabitq2", "codes of 2 bits a dimension"),
+            ("", "rabitq2", "codes of 2 bits a dimension"),
+            ("-rabitq1", "rabitq1", "codes of 1 bit a dimension"),
             ("-rows", None, "every vector of a list compared"),
         )
     ),
@@ -124,6 +124,6 @@ ALGORITHMS = [
         {"bits": 5},
         queries=_CELLS,
         effort="nprobe",
-        note="inverted multi-index of 32 x 32 cells, codes of 1 bit a dimension",
+        note="inverted multi-index of 32 x 32 cells, codes of 2 bits a dimension",
     ),
 ]

@@ -15,8 +15,8 @@ METHODS = [
     fc.Hnsw(ef_construction=60, codec="rabitq1"),
     fc.Hnsw(ef_construction=60, codec="rabitq2"),
     fc.Ivf(codec=None),
-    fc.Ivf(nlist=8),
-    fc.Imi(bits=2, codec="rabitq2"),
+    fc.Ivf(nlist=8, codec="rabitq1"),
+    fc.Imi(bits=2),
 ]
 
 

@@ -43,7 +43,7 @@ def make_index(method: Method, dtype: str = "float32") -> fc.Index:
         fc.Hnsw(m=5, ef_construction=33, keep_pruned=True, seed=9),
         fc.Hnsw(seed=4, codec="rabitq2"),
         fc.Ivf(nlist=20, seed=3, codec=None),
-        fc.Ivf(codec="rabitq2"),
+        fc.Ivf(codec="rabitq1"),
         fc.Imi(bits=2, seed=2**40),
     ],
 )

@@ -59,7 +59,7 @@ class Ivf:
     """
 
     nlist: int | None = None
-    codec: Literal["rabitq1", "rabitq2"] | None = "rabitq1"
+    codec: Literal["rabitq1", "rabitq2"] | None = "rabitq2"
     seed: int = 0
 
 
@@ -75,7 +75,7 @@ class Imi:
     """
 
     bits: int = 5
-    codec: Literal["rabitq1", "rabitq2"] | None = "rabitq1"
+    codec: Literal["rabitq1", "rabitq2"] | None = "rabitq2"
     seed: int = 0
 
 

@@ -14,7 +14,7 @@ struct IvfParams {
   // a list for each pair of them. 0: a plain inverted file.
   std::uint32_t imi_bits = 0;
   // Bits a dimension of the codes in the lists (RaBitQ): 1 or 2, or 0 for none.
-  std::uint32_t code_bits = 1;
+  std::uint32_t code_bits = 2;
   // Of the sample that is trained on, of the first centroids, and of the codec's rotation.
   std::uint64_t seed = 0;
 };

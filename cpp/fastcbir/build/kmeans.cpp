@@ -118,6 +118,19 @@ std::vector<std::size_t> draw_sample(std::size_t size, std::size_t count, std::u
   return chosen;
 }
 
+AlignedBuffer mean_row(const VectorStore& rows, const Space& space) {
+  AlignedBuffer mean;
+  mean.resize(space.stride_bytes());
+  std::vector<std::byte> input(space.input_bytes());
+  std::vector<double> sums(space.dim());
+  for (std::size_t row = 0; row < rows.size(); ++row)
+    add_row(space, rows.row(static_cast<NodeId>(row)), input, sums.data());
+  if (!write_mean(space, sums.data(), rows.size(), input, mean.data())) {
+    std::memcpy(mean.data(), rows.row(0), space.stride_bytes());
+  }
+  return mean;
+}
+
 double train_kmeans(const VectorStore& rows, const KMeansOptions& options, Centroids& centroids) {
   const Space& space = centroids.space();
   const std::size_t count = rows.size();

@@ -24,6 +24,9 @@ struct KMeansOptions {
 // (see Centroids::nearest) of the last assignment.
 double train_kmeans(const VectorStore& rows, const KMeansOptions& options, Centroids& centroids);
 
+// The mean of rows as a row; where it has no direction under cosine, the first of them.
+AlignedBuffer mean_row(const VectorStore& rows, const Space& space);
+
 // `count` of `size`, distinct, in increasing order, drawn at random.
 std::vector<std::size_t> draw_sample(std::size_t size, std::size_t count, std::uint64_t seed);
 

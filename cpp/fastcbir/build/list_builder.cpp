@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fastcbir/build/kmeans.hpp"
+
 namespace fastcbir {
 namespace {
 
@@ -14,19 +16,22 @@ struct BlockName {
 class RotatedBlock {
  public:
   void load(const ListStructure& structure, const VectorStore& rows, BlockName block) {
-    const PackedCodec& codec = *structure.codec;
-    const std::size_t width = codec.padded_dim();
     centroid_.resize(rows.stride_bytes());
+    structure.partition->centroid(block.list, centroid_.data());
+    load(*structure.codec, structure.lists, rows, block, centroid_.data());
+  }
+  void load(const PackedCodec& codec, const InvertedLists& lists, const VectorStore& rows, BlockName block,
+            const std::byte* centroid) {
+    const std::size_t width = codec.padded_dim();
     rotated_.resize((1 + InvertedLists::block_nodes) * width * sizeof(float));
     float* to = rotated_.as<float>().data();
-    structure.partition->centroid(block.list, centroid_.data());
-    codec.rotate_row(centroid_.data(), to, scratch_);
+    codec.rotate_row(centroid, to, scratch_);
     nodes_.clear();
     const std::size_t first = block.at * InvertedLists::block_nodes;
-    const std::size_t end = std::min(structure.lists.size(block.list), first + InvertedLists::block_nodes);
+    const std::size_t end = std::min(lists.size(block.list), first + InvertedLists::block_nodes);
     for (std::size_t i = first; i < end; ++i) {
       to += width;
-      codec.rotate_row(rows.row(structure.lists.node(block.list, i)), to, scratch_);
+      codec.rotate_row(rows.row(lists.node(block.list, i)), to, scratch_);
       nodes_.push_back(to);
     }
   }
@@ -79,6 +84,27 @@ void pack(ListStructure& structure, const VectorStore& rows, std::span<const Blo
 
 }  // namespace
 
+void pack_centroids(ListStructure& structure, const Space& space) {
+  constexpr std::size_t least_count = 128;  // fewer are compared as quickly
+  const std::vector<const Centroids*> codebooks = structure.partition->codebooks();
+  if (structure.codec == nullptr || structure.codec->unit() == 0 || codebooks.size() != 1) return;
+  const Centroids& centroids = *codebooks[0];
+  const auto count = static_cast<std::uint32_t>(centroids.count());
+  if (count < least_count) return;
+  structure.middle = mean_row(centroids.rows(), space);
+  const PackedCodec& codec = *structure.codec;
+  InvertedLists coarse(1, codec.block_bytes(InvertedLists::block_nodes));
+  coarse.make_room(std::span(&count, 1));
+  for (NodeId node = 0; node < count; ++node) coarse.append(0, node);
+  RotatedBlock rotated;
+  PackedCodec::Workspace workspace;
+  for (std::size_t at = 0; at < coarse.block_count(0); ++at) {
+    rotated.load(codec, coarse, centroids.rows(), {0, static_cast<std::uint32_t>(at)}, structure.middle.data());
+    codec.pack(rotated.centroid(), rotated.nodes(), coarse.block(0, at), workspace);
+  }
+  structure.coarse = std::move(coarse);
+}
+
 ListStructure empty_structure(const Space& space, std::shared_ptr<const Partition> partition, std::size_t code_bits,
                               std::uint64_t seed) {
   ListStructure structure;
@@ -102,7 +128,7 @@ ParallelOutcome assign_lists(const Partition& partition, const VectorStore& rows
                       });
 }
 
-void append_nodes(ListStructure& structure, const VectorStore& rows, std::size_t first,
+void append_nodes(ListStructure& structure, const Space& space, const VectorStore& rows, std::size_t first,
                   std::span<const std::uint32_t> lists, const NodeBitset* skip, std::size_t threads, Monitor* monitor) {
   const auto skipped = [&](std::size_t i) { return skip != nullptr && (*skip)[first + i]; };
   std::vector<std::uint32_t> more(structure.lists.list_count());
@@ -124,6 +150,7 @@ void append_nodes(ListStructure& structure, const VectorStore& rows, std::size_t
   }
   if (structure.codec == nullptr) return;
   if (structure.codec->unit() == 0) choose_unit(structure, rows, changed);
+  if (structure.coarse.list_count() == 0) pack_centroids(structure, space);
   pack(structure, rows, changed, threads, monitor);
 }
 

@@ -20,7 +20,14 @@ struct ListStructure {
   std::shared_ptr<const Partition> partition;
   std::shared_ptr<PackedCodec> codec;  // null: no codes
   InvertedLists lists;
+  // The centroids themselves as one list, so that a query need not be compared with them all: there are as many as rows
+  // it is compared with later. Made once codes are, for a flat partition of many centroids; else empty.
+  InvertedLists coarse;
+  AlignedBuffer middle;  // the row that their codes start from
 };
+
+// Makes structure.coarse, where that pays.
+void pack_centroids(ListStructure& structure, const Space& space);
 
 // Lists without nodes.
 ListStructure empty_structure(const Space& space, std::shared_ptr<const Partition> partition, std::size_t code_bits,
@@ -32,7 +39,7 @@ ParallelOutcome assign_lists(const Partition& partition, const VectorStore& rows
 
 // Puts nodes first, first + 1, ... into their lists; those marked in `skip` (may be null) are left out. Throws before
 // anything has changed, or what the monitor throws while codes are packed.
-void append_nodes(ListStructure& structure, const VectorStore& rows, std::size_t first,
+void append_nodes(ListStructure& structure, const Space& space, const VectorStore& rows, std::size_t first,
                   std::span<const std::uint32_t> lists, const NodeBitset* skip, std::size_t threads, Monitor* monitor);
 
 }  // namespace fastcbir

@@ -46,6 +46,7 @@ IvfIndex::IvfIndex(const Space& space, const io::Reader& reader, bool mapped, bo
   const std::size_t code_bytes = structure_.codec ? structure_.codec->block_bytes(InvertedLists::block_nodes) : 0;
   structure_.lists = InvertedLists(extents.as<ListExtent>(), code_bytes, reader.section(io::list_blocks_tag, mapped));
   list_count_ = lists;
+  pack_centroids(structure_, space);
   if (!verify) return;
   try {
     structure_.lists.check(reader.header().vector_count);

@@ -102,7 +102,7 @@ void IvfIndex::train_structure(const void* vectors, std::size_t count, bool from
     std::vector<std::uint32_t> list_of(vectors_.size());
     const ParallelOutcome outcome = assign_lists(*fresh.partition, vectors_, 0, list_of, options.threads, monitor);
     if (outcome.error) std::rethrow_exception(outcome.error);
-    append_nodes(fresh, vectors_, 0, list_of, nullptr, options.threads, monitor);
+    append_nodes(fresh, space_, vectors_, 0, list_of, nullptr, options.threads, monitor);
   }
   next_ = std::move(fresh);
   next_trained_on_ = total;
@@ -118,8 +118,8 @@ ParallelOutcome IvfIndex::insert_rows(std::size_t first, const WorkOptions& opti
   std::vector<std::uint32_t> list_of(vectors_.size() - first);
   const ParallelOutcome outcome =
       assign_lists(*structure_.partition, vectors_, first, list_of, options.threads, options.monitor);
-  append_nodes(structure_, vectors_, first, std::span(list_of).first(outcome.completed), nullptr, options.threads,
-               nullptr);
+  append_nodes(structure_, space_, vectors_, first, std::span(list_of).first(outcome.completed), nullptr,
+               options.threads, nullptr);
   return outcome;
 }
 
@@ -133,7 +133,7 @@ void IvfIndex::compact_rows(const WorkOptions& options) {
     }
   }
   ListStructure fresh = empty_structure(space_, structure_.partition, params_.code_bits, params_.seed);
-  append_nodes(fresh, vectors_, 0, list_of, &dead(), options.threads, options.monitor);
+  append_nodes(fresh, space_, vectors_, 0, list_of, &dead(), options.threads, options.monitor);
   std::vector<NodeId>& renamed = list_of;  // its lists have been read
   NodeId kept = 0;
   for (std::size_t node = 0; node < renamed.size(); ++node) renamed[node] = dead()[node] ? no_node : kept++;
@@ -143,7 +143,8 @@ void IvfIndex::compact_rows(const WorkOptions& options) {
 }
 
 std::size_t IvfIndex::structure_bytes() const {
-  return structure_.lists.memory_bytes() + (structure_.partition ? structure_.partition->memory_bytes() : 0);
+  return structure_.lists.memory_bytes() + structure_.coarse.memory_bytes() +
+         (structure_.partition ? structure_.partition->memory_bytes() : 0);
 }
 
 std::size_t IvfIndex::effective_nprobe(const SearchOptions& options, std::size_t passing_count) const {
@@ -164,25 +165,52 @@ std::size_t IvfIndex::effective_rerank(const SearchOptions& options, std::size_t
   return params_.code_bits == 2 ? 2 * k + 16 : 3 * k + 50;
 }
 
+// The lists to visit, nearest centroid first. By codes first, where centroids have some; then twice as many as wanted are
+// compared exactly, and the estimates of the rows in a list start from that.
+std::size_t IvfIndex::choose_lists(const void* query, const kernels::PackedQuery* packed, std::size_t nprobe,
+                                   Scratch& scratch) const {
+  const std::size_t candidates = 2 * nprobe + 16;
+  if (packed == nullptr || structure_.coarse.list_count() == 0 || candidates * 2 > list_count()) {
+    structure_.partition->probe(query, nprobe, structure_.lists, scratch.probing, scratch.probes);
+    return structure_.partition->probe_cost();
+  }
+  const auto& kernels = space_.kernels();
+  const VectorStore& centroids = structure_.partition->codebooks()[0]->rows();
+  const Probe everything{kernels.one(query, structure_.middle.data(), space_.dim()), 0};
+  scratch.candidates.reset(candidates);
+  SearchProgress progress;
+  scan_lists(CodeScorer(structure_.coarse, std::span(&everything, 1), kernels::active().packed, *packed), nullptr,
+             scratch.candidates, NeverStop{}, progress);
+  scratch.named.clear();
+  scratch.candidates.for_each([&](NodeId list) { scratch.named.push_back(list); });
+  scratch.nearest.reset(nprobe);
+  scan_lists(NamedScorer(scratch.named, centroids, kernels, space_.dim(), query), nullptr, scratch.nearest, NeverStop{},
+             progress);
+  scratch.probes.clear();
+  for (const Neighbor& found : scratch.nearest.sorted()) scratch.probes.push_back({found.distance, found.node});
+  return list_count();
+}
+
 template <class Stop>
 void IvfIndex::search_one(const Batch& batch, std::size_t query_index, std::size_t nprobe, Stop stop,
                           Scratch& scratch) const {
   space_.prepare(batch.queries + query_index * space_.input_bytes(), scratch.query);
   const void* const query = scratch.query.data();
-  structure_.partition->probe(query, nprobe, structure_.lists, scratch.probing, scratch.probes);
   SearchProgress progress;
-  progress.distances = static_cast<std::uint32_t>(structure_.partition->probe_cost());
-  scratch.nearest.reset(batch.k);
   if (structure_.codec == nullptr) {
+    progress.distances = static_cast<std::uint32_t>(choose_lists(query, nullptr, nprobe, scratch));
+    scratch.nearest.reset(batch.k);
     const NamedScorer rows({}, vectors_, space_.kernels(), space_.dim(), query);
     scan_lists(RowScorer(structure_.lists, scratch.probes, rows), batch.passing, scratch.nearest, stop, progress);
   } else {
-    scratch.candidates.reset(effective_rerank(batch.options, batch.k));
     const kernels::PackedQuery packed = structure_.codec->prepare(query, scratch.packed);
+    progress.distances = static_cast<std::uint32_t>(choose_lists(query, &packed, nprobe, scratch));
+    scratch.candidates.reset(effective_rerank(batch.options, batch.k));
     scan_lists(CodeScorer(structure_.lists, scratch.probes, kernels::active().packed, packed), batch.passing,
                scratch.candidates, stop, progress);
     scratch.named.clear();
-    for (const Key candidate : scratch.candidates.nearest()) scratch.named.push_back(node_of(candidate));
+    scratch.candidates.for_each([&](NodeId node) { scratch.named.push_back(node); });
+    scratch.nearest.reset(batch.k);
     SearchProgress again;
     scan_lists(NamedScorer(scratch.named, vectors_, space_.kernels(), space_.dim(), query), nullptr, scratch.nearest,
                NeverStop{}, again);

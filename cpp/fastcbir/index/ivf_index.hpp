@@ -53,6 +53,9 @@ class IvfIndex final : public Index {
 
   std::size_t effective_nprobe(const SearchOptions& options, std::size_t passing_count) const;
   std::size_t effective_rerank(const SearchOptions& options, std::size_t k) const;
+  // Fills scratch.probes; how many centroids that took. packed: null where there are no codes.
+  std::size_t choose_lists(const void* query, const kernels::PackedQuery* packed, std::size_t nprobe,
+                           Scratch& scratch) const;
   template <class Stop>
   void search_one(const Batch& batch, std::size_t query_index, std::size_t nprobe, Stop stop, Scratch& scratch) const;
   std::size_t lists_for(std::size_t vectors) const;

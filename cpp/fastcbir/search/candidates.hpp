@@ -2,36 +2,47 @@
 #pragma once
 
 #include <algorithm>
-#include <span>
 #include <vector>
 
 #include "fastcbir/core/types.hpp"
+#include "fastcbir/search/beam.hpp"
 #include "fastcbir/search/keys.hpp"
 
 namespace fastcbir {
 
-// A sink of scan_lists. Collects twice as many as wanted, then drops the farther half in one go.
+// A sink of scan_lists. Few are kept sorted, in registers where there are some; of many, twice as many as wanted are
+// collected before the farther half is dropped in one go.
 class Candidates {
  public:
   void reset(std::size_t wanted) {
     wanted_ = wanted;
+    sorted_ = wanted > 0 && wanted <= most_sorted;
+    if (sorted_) return beam_.reset(wanted);
     bound_ = wanted == 0 ? -infinity : infinity;
     found_.clear();
     room_ = 2 * wanted + 16;
     found_.reserve(room_);
   }
 
-  float bound() const { return bound_; }
+  float bound() const { return sorted_ ? beam_.bound() : bound_; }
 
-  void push(float value, NodeId node) {
-    found_.push_back(key_of(value, node));
-    if (found_.size() == room_) cut();
+  void push(Key* keys, std::size_t count) {
+    if (sorted_) return beam_.push(keys, count);
+    for (std::size_t i = 0; i < count; ++i) {
+      found_.push_back(keys[i]);
+      if (found_.size() == room_) cut();
+    }
   }
 
-  // Keys of the nearest `wanted`, in no order. Ends the collection: reset() before the next push.
-  std::span<const Key> nearest() {
+  // Calls visit(node) for the nearest `wanted`, in no order. Ends the collection: reset() before the next push.
+  template <class Visit>
+  void for_each(Visit&& visit) {
+    if (sorted_) {
+      for (std::size_t rank = 0; rank < beam_.size(); ++rank) visit(beam_[rank].node);
+      return;
+    }
     if (found_.size() > wanted_) cut();
-    return found_;
+    for (const Key key : found_) visit(node_of(key));
   }
 
  private:
@@ -41,6 +52,10 @@ class Candidates {
     found_.resize(wanted_);
   }
 
+  static constexpr std::size_t most_sorted = 128;
+
+  SortedBeam beam_;
+  bool sorted_ = false;
   std::size_t wanted_ = 0;
   std::size_t room_ = 0;
   float bound_ = infinity;

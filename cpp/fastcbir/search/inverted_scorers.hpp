@@ -30,20 +30,28 @@ class ProbeWalk {
     left_ = lists_.size(probe_.list);
     block_ = left_ > 0 ? lists_.block(probe_.list, 0) : nullptr;
     first_ = block_;
-    if (upcoming_ < probes_.size() && lists_.size(probes_[upcoming_].list) > 0) {
-      prefetch(lists_.block(probes_[upcoming_].list, 0), lists_.stride_bytes());
-    }
     return true;
   }
 
  protected:
-  // On by up to list_block nodes from block_; their number.
-  std::size_t advance() {
-    const std::size_t count = std::min(left_, list_block);
+  // On by up to `most` nodes, whole blocks of them, from block_; their number.
+  std::size_t advance(std::size_t most) {
+    const std::size_t count = std::min(left_, most);
     first_ = block_;
     left_ -= count;
-    block_ += list_block / InvertedLists::block_nodes * lists_.stride_bytes();
+    block_ += most / InvertedLists::block_nodes * lists_.stride_bytes();
     return count;
+  }
+  // The block after the next, or that many into the list after this: memory brings it while two are scored.
+  void prefetch_ahead() const {
+    constexpr std::size_t two = 2 * InvertedLists::block_nodes;
+    if (left_ > two) {
+      prefetch(block_ + 2 * lists_.stride_bytes(), lists_.code_bytes());
+    } else if (upcoming_ < probes_.size()) {
+      const std::size_t at = left_ > InvertedLists::block_nodes ? 0 : 1;
+      const std::uint32_t list = probes_[upcoming_].list;
+      if (at < lists_.block_count(list)) prefetch(lists_.block(list, at), lists_.code_bytes());
+    }
   }
 
   const InvertedLists& lists_;
@@ -62,7 +70,7 @@ class RowScorer : public ProbeWalk {
       : ProbeWalk(lists, probes), named_(named) {}
 
   std::size_t score(float bound, Key* keys, std::size_t& found) {
-    const std::size_t count = advance();
+    const std::size_t count = advance(list_block);
     found = 0;
     for (std::size_t begin = 0; begin < count; begin += InvertedLists::block_nodes) {
       const std::size_t some = std::min(InvertedLists::block_nodes, count - begin);
@@ -86,15 +94,13 @@ class CodeScorer : public ProbeWalk {
              const kernels::PackedQuery& query)
       : ProbeWalk(lists, probes), kernels_(kernels), query_(query) {}
 
-  // Places of a last block that nobody has taken have codes whose estimates are infinite.
+  // A block at a time, so that each meets the bound that those before it have made. Places of a last block that nobody has
+  // taken have codes whose estimates are infinite.
   std::size_t score(float bound, Key* keys, std::size_t& found) {
-    const std::size_t count = advance();
-    const std::byte* block = first_;
-    found = 0;
-    for (std::size_t begin = 0; begin < count; begin += InvertedLists::block_nodes) {
-      found += kernels_.candidates(query_, block, lists_.nodes(block), probe_.value, bound, keys + found);
-      block += lists_.stride_bytes();
-    }
+    const std::size_t count = advance(InvertedLists::block_nodes);
+    if (count == 0) return 0;
+    prefetch_ahead();
+    found = kernels_.candidates(query_, first_, lists_.nodes(first_), probe_.value, bound, keys);
     return count;
   }
 

@@ -123,17 +123,24 @@ class NamedScorer {
 // Scorer:  bool next()    on to the next list; false if there is none
 //          size_t score(bound, keys, found)   of the next rows of the list, at most list_block; 0 at its end. Writes the
 //                         keys of those that may be worth a push, and how many
-// Sink: bound(), push(value, node). passing: null if all rows do.
+// Sink: bound(), and push(value, node) or push(keys, count), which may overwrite them. passing: null if all rows do.
 template <class Scorer, class Sink, class Stop>
 void scan_lists(Scorer&& scorer, const NodeBitset* passing, Sink& sink, Stop&& stop, SearchProgress& progress) {
-  Key keys[list_block + 40];  // kernels write beyond what they find
+  alignas(row_alignment) Key keys[list_block + 40];  // kernels write beyond what they find
   std::size_t found = 0;
   while (scorer.next()) {
     while (const std::size_t count = scorer.score(sink.bound(), keys, found)) {
-      for (std::size_t i = 0; i < found; ++i) {
-        const Neighbor neighbor = neighbor_of(keys[i]);
-        if (neighbor.distance > sink.bound()) continue;
-        if (passing == nullptr || (*passing)[neighbor.node]) sink.push(neighbor.distance, neighbor.node);
+      if (passing != nullptr) {
+        found = static_cast<std::size_t>(
+            std::remove_if(keys, keys + found, [&](Key key) { return !(*passing)[node_of(key)]; }) - keys);
+      }
+      if constexpr (requires { sink.push(keys, found); }) {
+        if (found > 0) sink.push(keys, found);
+      } else {
+        for (std::size_t i = 0; i < found; ++i) {
+          const Neighbor neighbor = neighbor_of(keys[i]);
+          if (neighbor.distance <= sink.bound()) sink.push(neighbor.distance, neighbor.node);
+        }
       }
       progress.distances += static_cast<std::uint32_t>(count);
     }

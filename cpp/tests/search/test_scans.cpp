@@ -113,12 +113,13 @@ TEST_CASE("candidates are the nearest of a stream") {
     for (NodeId node = 0; node < 2000; ++node) {
       const auto value = static_cast<float>(mix64(node) % 500);
       expected.push_back({value, node});
-      if (value <= candidates.bound()) candidates.push(value, node);
+      Key key = key_of(value, node);
+      if (value <= candidates.bound()) candidates.push(&key, 1);
     }
     std::sort(expected.begin(), expected.end());
     expected.resize(std::min<std::size_t>(wanted, 2000));
     std::vector<Neighbor> sorted;
-    for (const Key key : candidates.nearest()) sorted.push_back(neighbor_of(key));
+    candidates.for_each([&](NodeId node) { sorted.push_back({static_cast<float>(mix64(node) % 500), node}); });
     std::sort(sorted.begin(), sorted.end());
     REQUIRE(sorted.size() == expected.size());
     for (std::size_t i = 0; i < sorted.size(); ++i) REQUIRE(sorted[i].node == expected[i].node);
