@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from fastcbir import _core
+from fastcbir.match.protocol import mutual_by_product
 
 Array = npt.NDArray[np.generic]
 
@@ -40,6 +41,16 @@ def test_the_first_of_equal_descriptors_wins() -> None:
     same = np.ones((40, 64), np.uint8)
     b_of_a, nearest, second, a_of_b = _core.nearest_both_ways(same, same, "l2")
     assert not b_of_a.any() and not a_of_b.any() and not nearest.any() and not second.any()
+
+
+@pytest.mark.parametrize(("count_a", "count_b"), [(1, 1), (700, 223), (5, 300)])
+def test_mutual_by_product_is_nearest_both_ways(count_a: int, count_b: int) -> None:
+    a, b = descriptors("int8", count_a, 64, 3), descriptors("int8", count_b, 64, 4)
+    a[: min(4, count_a)] = b[0]  # ties
+    mutual, best, products = mutual_by_product(a, b)
+    b_of_a, nearest, _, a_of_b = _core.nearest_both_ways(a, b, "ip")
+    assert np.array_equal(best, b_of_a) and np.array_equal(products, -nearest)
+    assert np.array_equal(mutual, a_of_b[b_of_a] == np.arange(count_a))
 
 
 def test_nothing_matches_with_nothing() -> None:

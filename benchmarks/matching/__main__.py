@@ -16,11 +16,11 @@ from benchmarks.machine import describe_machine
 from benchmarks.matching.geometry import extreme_views, warped_photos
 from benchmarks.matching.instances import Instances
 from benchmarks.matching.loftr_speed import loftr_speed
-from benchmarks.matching.retrieval import count_inliers, expand, score
+from benchmarks.matching.retrieval import count_inliers, expand, pair_cost, score
 from fastcbir.extract import load_extractor
 from fastcbir.match import load_matcher
 
-PARTS = ("retrieval", "evd", "warped", "loftr")
+PARTS = ("cost", "retrieval", "evd", "warped", "loftr")
 
 
 def main() -> int:
@@ -51,18 +51,19 @@ def main() -> int:
 
     for name in given.matcher or ["xfeat", "sift"]:
         matcher = load_matcher(name, threads=given.threads)
+        if "cost" in parts:
+            keep(name, "cost", pair_cost(data, matcher))
         if "warped" in parts:
             keep(name, "warped", warped_photos(sorted(data.paths)[::7], matcher))
         if "evd" in parts:
             keep(name, "evd", extreme_views(folder, matcher))
         if "retrieval" in parts:
             vectors = load_extractor(threads=given.threads).extract(data.paths)
-            inliers, cost = count_inliers(data, matcher)
-            keep(name, "cost", cost)
+            inliers = count_inliers(data, matcher)
             keep(name, "retrieval", score(data, vectors, inliers, matcher.min_inliers))
             keep(name, "expansion", expand(data, vectors, inliers, matcher.min_inliers))
     if "loftr" in parts:
-        keep("loftr", "speed", loftr_speed(landmarks[:4], given.threads))
+        keep("loftr", "speed", loftr_speed(landmarks[:3], given.threads))
     return 0
 
 

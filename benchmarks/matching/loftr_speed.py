@@ -15,7 +15,7 @@ from fastcbir.match.network import Network
 from fastcbir.match.pictures import grey_picture
 
 
-def loftr_speed(paths: list[Path], threads: int, rounds: int = 2) -> dict[str, Any]:
+def loftr_speed(paths: list[Path], threads: int, rounds: int = 1) -> dict[str, Any]:
     """Pairs a second of one query with photos whose features are kept, and of torch's whole model.
 
     Interleaved: a pair by one, the same pair by the other. torch runs both backbones for each pair, as its

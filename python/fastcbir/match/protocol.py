@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,9 @@ from fastcbir.extract.extractor import ImageLike
 from fastcbir.match.features import LocalFeatures
 from fastcbir.rerank.matches import Matches
 
-__all__ = ["LocalExtractor", "PairMatcher", "SparseMatcher"]
+__all__ = ["LocalExtractor", "PairMatcher", "SparseMatcher", "mutual_by_product"]
+
+_BLOCK = 256  # rows of the product held at once
 
 
 class LocalExtractor(Protocol):
@@ -95,27 +97,56 @@ class SparseMatcher:
         """Mutual nearest neighbours; `confidence` is 1 - (nearest / second nearest) or the cosine."""
         if len(a) == 0 or len(b) == 0:
             return Matches.none(a.size, b.size)
-        b_of_a, nearest, second, a_of_b = _core.nearest_both_ways(
-            a["descriptors"], b["descriptors"], self.extractor.metric
-        )
-        mutual = a_of_b[b_of_a] == np.arange(len(b_of_a))
-        if self.extractor.metric == "l2":
+        if self.extractor.metric == "ip":
+            mutual, best, products = mutual_by_product(a["descriptors"], b["descriptors"])
+            cosines = products * _scale(a) * _scale(b)
+            kept = mutual if self._least is None else mutual & (cosines > self._least)
+            confidence = np.clip(cosines, 0, 1)
+        else:
+            best, nearest, second, a_of_b = _core.nearest_both_ways(a["descriptors"], b["descriptors"], "l2")
+            mutual = a_of_b[best] == np.arange(len(best))
             ratios = np.sqrt(np.maximum(nearest, 0) / np.maximum(second, 1e-12))
             ratios = np.where(np.isfinite(second), ratios, 1.0)  # one keypoint alone is nearer than no other
             kept = mutual if self._ratio is None else mutual & (ratios < self._ratio)
-            confidence = 1 - np.minimum(ratios, 1)
-        else:
-            cosines = -nearest * _scale(a) * _scale(b)
-            kept = mutual if self._least is None else mutual & (cosines > self._least)
-            confidence = np.clip(cosines, 0, 1)
+            confidence = np.asarray(1 - np.minimum(ratios, 1), np.float32)
         of_a = np.flatnonzero(kept)
         return Matches(
             np.asarray(a["points"][of_a], np.float32),
-            np.asarray(b["points"][b_of_a[of_a]], np.float32),
+            np.asarray(b["points"][best[of_a]], np.float32),
             np.asarray(confidence[of_a], np.float32),
             a.size,
             b.size,
         )
+
+
+def mutual_by_product(
+    a: npt.NDArray[Any], b: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Whose best partner has it for its own best, by the inner product, in blocks of a matrix product.
+
+    For descriptors of 64 numbers a BLAS takes a third less time than `_core.nearest_both_ways`, whose kernels
+    add up each pair on its own. Products of 8-bit numbers are exact in float32, so a tie is a tie; the first
+    wins it.
+
+    Returns:
+        (N,) bool, (N,) the best in b of each of a, and (N,) their product.
+    """
+    wide_a, turned = a.astype(np.float32), b.astype(np.float32).T
+    best = np.empty(len(a), np.int32)
+    products = np.empty(len(a), np.float32)
+    greatest = np.full(len(b), -np.inf, np.float32)
+    room = np.empty((min(_BLOCK, len(a)), len(b)), np.float32)
+    for start in range(0, len(a), _BLOCK):
+        rows = wide_a[start : start + _BLOCK]
+        block = np.matmul(rows, turned, out=room[: len(rows)])
+        best[start : start + _BLOCK] = block.argmax(axis=1)
+        products[start : start + _BLOCK] = block.max(axis=1)
+        np.maximum(greatest, block.max(axis=0), out=greatest)
+    mutual = np.flatnonzero(products == greatest[best])
+    _, first = np.unique(best[mutual], return_index=True)
+    alone = np.zeros(len(a), np.bool_)
+    alone[mutual[first]] = True
+    return alone, best, products
 
 
 def _scale(features: LocalFeatures) -> npt.NDArray[np.float32]:

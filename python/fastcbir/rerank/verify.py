@@ -42,7 +42,7 @@ class Verification:
 
     model: Literal["auto", "homography", "fundamental"] = "homography"
     threshold: float = 3.0
-    iterations: int = 2000
+    iterations: int = 1000
     confidence: float = 0.999
     seed: int = 0
 
