@@ -28,8 +28,11 @@ def count_inliers(data: Instances, matcher: PairMatcher) -> Counts:
     return inliers
 
 
-def pair_cost(data: Instances, matcher: PairMatcher, pairs: int = 150) -> dict[str, float]:
-    """What a pair costs, the query's features at hand, the other's as the album's cache has them: bytes."""
+def pair_cost(data: Instances, matcher: PairMatcher, pairs: int = 60) -> dict[str, float]:
+    """What a pair costs, the query's features at hand, the other's as the album's cache has them: bytes.
+
+    The best of five runs of each pair, one after the other, so that other programs disturb less.
+    """
     some = data.paths[:: max(1, len(data.paths) // 20)]
     features, extracted = [], []
     for path in some:
@@ -40,15 +43,19 @@ def pair_cost(data: Instances, matcher: PairMatcher, pairs: int = 150) -> dict[s
     how = Verification(threshold=matcher.tolerance)
     matched, checked = [], []
     for i, j in list(itertools.combinations(range(len(some)), 2))[:pairs]:
-        start = time.perf_counter()
-        found = matcher.match(features[i], LocalFeatures.from_bytes(kept[j]))
-        middle = time.perf_counter()
-        verify(found, how)
-        matched.append(middle - start)
-        checked.append(time.perf_counter() - middle)
+        runs = []
+        for _ in range(5):
+            start = time.perf_counter()
+            found = matcher.match(features[i], LocalFeatures.from_bytes(kept[j]))
+            middle = time.perf_counter()
+            verify(found, how)
+            runs.append((middle - start, time.perf_counter() - middle))
+        match_s, verify_s = min(runs, key=sum)
+        matched.append(match_s)
+        checked.append(verify_s)
     whole = np.array(matched) + np.array(checked)
     return {
-        "extract_ms_median": 1e3 * float(np.median(extracted)),
+        "extract_ms_least": 1e3 * float(np.min(extracted)),
         "pairs": len(whole),
         "match_ms": 1e3 * float(np.mean(matched)),
         "verify_ms": 1e3 * float(np.mean(checked)),
