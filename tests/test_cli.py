@@ -195,6 +195,7 @@ def test_info(document: Document, cli: Cli, photos: Path) -> None:
         "metric",
         "model_id",
         "photos",
+        "projection",
         "schema_version",
     }
     assert (told["photos"], told["extractor"], told["folders"]) == (5, FAST, [str(photos)])

@@ -7,8 +7,6 @@ photos, so photos on read-only media can be indexed too.
 
 from __future__ import annotations
 
-import os
-import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,16 +24,9 @@ def album_path(named: Path | None) -> Path:
     """The album's folder: `named` (--album or $FASTCBIR_ALBUM), else the user's own."""
     if named is not None:
         return named.expanduser().absolute()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-        data = Path(base) if base else Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        data = Path.home() / "Library" / "Application Support"
-    else:
-        base = os.environ.get("XDG_DATA_HOME")
-        # The XDG specification says that a relative path there is to be ignored.
-        data = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "share"
-    return data / "fastcbir" / "album.fcbir"
+    from fastcbir.extract.cache import data_folder
+
+    return data_folder() / "album.fcbir"
 
 
 def open_album(named: Path | None, *, writing: bool = False) -> AbstractContextManager[ImageIndex]:

@@ -33,10 +33,11 @@ def index(
         raise CommandError('--exclude is empty; give a pattern such as "raw" or "*_small.jpg"', USAGE)
     if extractor is not None and path.exists():
         with ImageIndex.open(path, read_only=True) as photos:
-            own = photos.info().extractor
-        if own != extractor:
+            about = photos.info()
+        used = about.model_id.partition("/")[0]
+        if extractor not in (about.extractor, used):
             raise CommandError(
-                f"the album {path} was made with the model {own}, whose vectors can't be compared with "
+                f"the album {path} was made with the model {used}, whose vectors can't be compared with "
                 f"those of {extractor}; leave out --extractor, or name another album with --album",
                 SETUP,
             )

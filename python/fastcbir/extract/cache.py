@@ -20,7 +20,7 @@ from pathlib import Path
 
 from fastcbir.errors import ModelError
 
-__all__ = ["cache_folder", "cached", "file_sha256", "seal", "unsealed"]
+__all__ = ["cache_folder", "cached", "data_folder", "file_sha256", "seal", "unsealed", "write_atomically"]
 
 _KEY = b"fastcbir.sha256"
 
@@ -38,6 +38,20 @@ def cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
     # The XDG specification says that a relative path there is to be ignored.
     return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "fastcbir"
+
+
+def data_folder() -> Path:
+    """Where what the user would miss is kept: the platform's folder of application data + "fastcbir"."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+        data = Path(base) if base else Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        data = Path.home() / "Library" / "Application Support"
+    else:
+        base = os.environ.get("XDG_DATA_HOME")
+        # The XDG specification says that a relative path there is to be ignored.
+        data = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "share"
+    return data / "fastcbir"
 
 
 def file_sha256(path: Path) -> str:
@@ -84,11 +98,16 @@ def cached(name: str, make: Callable[[], bytes]) -> bytes:
     data = unsealed(path)
     if data is None:
         data = seal(make())
-        _write_atomically(path, data)
+        write_atomically(path, data)
     return data
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; its folder is made.
+
+    Raises:
+        ModelError: it can't be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -105,5 +124,5 @@ def _write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         raise ModelError(
             f"can't keep the converted model in {path.parent}: {error.strerror or error}; "
-            "set FASTCBIR_CACHE to a folder that can be written"
+            "set FASTCBIR_CACHE (and FASTCBIR_MODELS) to a folder that can be written"
         ) from error

@@ -98,7 +98,9 @@ class DecodedImage:
     captured_at: datetime | None
 
 
-def decode(source: str | os.PathLike[str] | bytes | BinaryIO, target: int | None = None) -> DecodedImage:
+def decode(
+    source: str | os.PathLike[str] | bytes | BinaryIO, target: int | None = None, *, shortest: bool = False
+) -> DecodedImage:
     """Decode a photo.
 
     Transparent images are put on white, animations give their first frame, 16-bit and floating-point ones
@@ -108,6 +110,7 @@ def decode(source: str | os.PathLike[str] | bytes | BinaryIO, target: int | None
         source: a path, the file's bytes, or a file open for reading in binary.
         target: the longest side that is needed, in pixels; a JPEG may then be decoded reduced, but to no
             smaller than this. None for the full size.
+        shortest: the target is of the shortest side.
 
     Raises:
         DecodeError: the file can't be read, is no image, is damaged, or is larger than the limits above.
@@ -119,7 +122,7 @@ def decode(source: str | os.PathLike[str] | bytes | BinaryIO, target: int | None
         raise DecodeError("the file is empty (0 bytes)")
     with quiet_pillow():
         try:
-            return _decode(data, target)
+            return _decode(data, target, shortest)
         except DecodeError:
             raise
         except Image.DecompressionBombError:
@@ -171,12 +174,12 @@ def unreadable(error: OSError) -> str:
     return f"the file can't be read ({error.strerror or type(error).__name__})"
 
 
-def _decode(data: bytes, target: int | None) -> DecodedImage:
+def _decode(data: bytes, target: int | None, shortest: bool) -> DecodedImage:
     image = _open(data)
     with image:
         width, height = image.size
         if isinstance(image, JpegImagePlugin.JpegImageFile):
-            _reduce(image, target)
+            _reduce(image, target, shortest)
         decoded = image.size[0] * image.size[1]
         if decoded > MAX_PIXELS:
             raise DecodeError(_too_large(f"it is {width} x {height},", MAX_PIXELS))
@@ -244,16 +247,16 @@ def _open_heif(file: BinaryIO) -> Image.Image | None:
     return image
 
 
-def _reduce(image: JpegImagePlugin.JpegImageFile, target: int | None) -> None:
-    """Ask for the smallest of 1, 1/2, 1/4, 1/8 whose longest side is still at least the target."""
+def _reduce(image: JpegImagePlugin.JpegImageFile, target: int | None, shortest: bool) -> None:
+    """Ask for the smallest of 1, 1/2, 1/4, 1/8 whose side is still at least the target."""
     width, height = image.size
     pixels = width * height
     limit = MAX_PIXELS if image.info.get("progressive") or target is None else MAX_JPEG_PIXELS
     if pixels > limit:
         raise DecodeError(_too_large(f"it is {width} x {height},", limit))
     if target is not None:
-        longest = max(width, height)
-        image.draft(None, (max(1, width * target // longest), max(1, height * target // longest)))
+        side = min(width, height) if shortest else max(width, height)
+        image.draft(None, (max(1, width * target // side), max(1, height * target // side)))
 
 
 def _too_large(start: str, limit: int) -> str:

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from fastcbir.errors import ModelError, require
 from fastcbir.extract.card import Model, ModelCard
 from fastcbir.extract.onnx_session import core_count
+from fastcbir.extract.pooled import PooledModel
+from fastcbir.extract.pooling import Pooling
 from fastcbir.extract.registry import DEFAULT_MODEL, find
 from fastcbir.extract.results import Failure, Photo
 
@@ -47,7 +49,9 @@ class Extractor:
         self.model_id = card.model_id
         self.dim = card.dim
         self.metric = card.metric
-        self._model = model
+        pool = Pooling.parse(card.pool) if card.pool else None
+        plain = pool is None and card.scales == (1.0,)
+        self._model = model if plain else PooledModel(model, pool, card.scales, card.preprocessing.multiple)
         self._workers = threads or core_count()
         self._preparer = Preparer(card.preprocessing)
 
@@ -147,7 +151,8 @@ class Extractor:
                 raise DecodeError(f"image {number}: can't be decoded: {error}") from error
         elif isinstance(image, str | bytes | os.PathLike):
             try:
-                decoded = decode(image, self.card.preprocessing.decode_target)
+                rule = self.card.preprocessing
+                decoded = decode(image, rule.decode_target, shortest=rule.fit != "longest")
             except DecodeError as error:
                 place = "" if isinstance(image, bytes) else f" ({_shown(image)})"
                 raise DecodeError(f"image {number}{place}: {error}") from error
@@ -192,12 +197,13 @@ def load_extractor(
     cache folder ($FASTCBIR_CACHE, else the platform's).
 
     Args:
-        name: the model.
+        name: the model, and how it is used where that is not the card's way: NAME[@SIZE][+POOLING][*SCALES],
+            such as "efficientnet-lite0@448+gem3*1,0.707" (see docs/extractors.md).
         provider: where it runs: "cpu", "cuda", "tensorrt", or the full name of a provider of ONNX Runtime.
             What was asked for is used, or an error raised; there is no silent fallback.
         threads: for the model, and for decoding; None for all cores.
         size: the longest side, in pixels, that photos are resized to: a multiple of 32; None for the card's.
-            Another size makes other vectors, so `model_id` tells it.
+            Another size makes other vectors, so `model_id` tells it, as it tells pooling and scales.
 
     Raises:
         ModelError: no such model, its weights are missing or damaged, or the provider is not available.
@@ -211,4 +217,4 @@ def load_extractor(
     card = entry.card
     if size is not None:
         card = replace(card, preprocessing=card.preprocessing.with_size(size))
-    return Extractor(card, entry.open(provider, threads), threads=threads)
+    return Extractor(card, entry.open(card, provider, threads), threads=threads)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class OnnxModel:
     """One ONNX session: (N, 3, H, W) float32 in, one named output out. Safe to call from several threads.
 
     Args:
-        data: the bytes of the .onnx file.
+        data: the .onnx file, or its bytes.
         output: which output is wanted; only what leads to it is computed.
         provider: "cpu", "cuda", "tensorrt", or the full name of a provider of ONNX Runtime.
         threads: threads inside one operator; None for all cores.
@@ -52,7 +53,7 @@ class OnnxModel:
 
     def __init__(
         self,
-        data: bytes,
+        data: bytes | Path,
         *,
         output: str,
         provider: str = "cpu",
@@ -71,8 +72,9 @@ class OnnxModel:
         # they wait for the next batch take their cores from the threads that decode it.
         options.enable_mem_pattern = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        model = data if isinstance(data, bytes) else str(data)
         try:
-            session = ort.InferenceSession(data, options, providers=list(wanted))
+            session = ort.InferenceSession(model, options, providers=list(wanted))
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             raise ModelError(f"ONNX Runtime can't open the model on {wanted[0]}: {error}") from error
         if session.get_providers()[0] != wanted[0]:

@@ -84,7 +84,8 @@ def _read(path: Path) -> tuple[bytes, os.stat_result]:
 def _prepare(path: Path, preparer: Preparer) -> _Prepared | Failure:
     try:
         data, status = _read(path)
-        decoded = decode(data, preparer.rule.decode_target)
+        rule = preparer.rule
+        decoded = decode(data, rule.decode_target, shortest=rule.fit != "longest")
         pixels = preparer(decoded.image, decoded.width, decoded.height)
     except DecodeError as error:
         return Failure(path, str(error))

@@ -35,11 +35,18 @@ class Preparer:
         must not depend on how it was decoded.
         """
         sides = self.rule.sides(width, height)
-        if image.size != sides:
+        box = self._middle(*image.size) if self.rule.fit == "crop" else None
+        if box is not None or image.size != sides:
             # reducing_gap: a large image is first shrunk by whole factors, which is much faster and as good.
-            image = image.resize(sides, self._filter, reducing_gap=3.0)
+            image = image.resize(sides, self._filter, box, reducing_gap=3.0)
         pixels = np.asarray(image, np.uint8).transpose(2, 0, 1)
         out = np.empty(pixels.shape, np.float32)
         np.multiply(pixels, self._scale, out=out)
         out += self._shift
         return out
+
+    def _middle(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) of the middle square that becomes the input, in the image's pixels."""
+        side = min(width, height) * min(1.0, self.rule.size / (self.rule.resize or self.rule.size))
+        left, top = (width - side) / 2, (height - side) / 2
+        return left, top, left + side, top + side

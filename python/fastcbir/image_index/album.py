@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date
 from functools import partial
 from io import UnsupportedOperation
 from pathlib import Path
@@ -25,6 +25,7 @@ from fastcbir.errors import AlbumLockedError
 from fastcbir.image_index import creation
 from fastcbir.image_index.catalogue import Catalogue
 from fastcbir.image_index.derived import DerivedIndex
+from fastcbir.image_index.describing import describe
 from fastcbir.image_index.extracting import AlbumExtractor, PhotoExtractor
 from fastcbir.image_index.intake import Intake
 from fastcbir.image_index.local_features import LOCAL, FeatureCache
@@ -33,10 +34,10 @@ from fastcbir.image_index.nearest import nearest_photos
 from fastcbir.image_index.query import Query, photo_filter, query_vectors
 from fastcbir.image_index.removal import remove_photos
 from fastcbir.image_index.results import AddProgress, AddReport, AlbumInfo, PhotoHit, Problem, Progress
-from fastcbir.image_index.schema import SCHEMA_VERSION
 from fastcbir.image_index.survey import roots_of
 from fastcbir.image_index.verified import check_verifiable, verified_hits
 from fastcbir.image_index.verify import verify as verify_album
+from fastcbir.image_index.whitening import learn_whitening
 from fastcbir.match.protocol import PairMatcher
 from fastcbir.match.registry import load_matcher
 
@@ -216,6 +217,29 @@ class ImageIndex:
             self._save(None)
         return count
 
+    def learn_whitening(self, strength: float | None = 0.5, *, dim: int | None = None) -> int:
+        """Learn from the album's own vectors how to weigh what tells its photos apart; no labels are needed.
+
+        It is kept with the album, and all searches go through it; `add` does not learn anew. Vectors to
+        search with stay those of the extractor.
+
+        Args:
+            strength: see extract.projection.fit_whitening; None forgets what was learned.
+            dim: of the vectors that are compared; None for the extractor's.
+
+        Returns:
+            How many vectors it learned from.
+
+        Raises:
+            ValueError: fewer than 2 photos, or strength or dim out of range.
+            AlbumLockedError: another process or thread is writing.
+        """
+        self._for_writing("learn")
+        with self._writer_lock():
+            count = learn_whitening(self._catalogue, strength, dim)
+            self._save(None)
+        return count
+
     # --- searching ------------------------------------------------------------------------------------------
 
     @overload
@@ -310,30 +334,7 @@ class ImageIndex:
 
     def info(self) -> AlbumInfo:
         """What the album is and holds."""
-        identity = self._catalogue.identity
-        with self._catalogue.reading() as snapshot:
-            contents = snapshot.content_count()
-            sizes = {each.name: each.stat().st_size for each in self.path.iterdir() if each.is_file()}
-            return AlbumInfo(
-                path=self.path,
-                photos=snapshot.photo_count(),
-                contents=contents,
-                folders=[Path(root.path) for root in snapshot.roots()],
-                failed=snapshot.failed(),
-                extractor=identity.extractor,
-                model_id=identity.model_id,
-                dim=identity.dim,
-                metric=identity.metric,
-                index_kind=self._index.kind(contents),
-                bytes_on_disk=sum(sizes.values()),
-                catalogue_bytes=sum(
-                    size for name, size in sizes.items() if name.startswith(creation.CATALOGUE)
-                ),
-                index_bytes=sizes.get(creation.INDEX, 0),
-                created_at=datetime.fromisoformat(identity.created_at),
-                generation=snapshot.generation(),
-                schema_version=SCHEMA_VERSION,
-            )
+        return describe(self._catalogue, self._index.kind)
 
     def verify_integrity(self) -> list[Problem]:
         """Check everything: SQLite's own check, each vector's length, norm and identity, the index file's
@@ -343,7 +344,7 @@ class ImageIndex:
         Returns:
             The problems, empty when all is well. Nothing is changed.
         """
-        return verify_album(self._catalogue, self._index.path)
+        return verify_album(self._catalogue, self.path / creation.INDEX)
 
     def _matcher(self, wanted: bool | str | PairMatcher) -> PairMatcher:
         if not isinstance(wanted, bool | str):

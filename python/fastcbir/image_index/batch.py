@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from fastcbir.extract.projection import Projection
 from fastcbir.extract.results import Photo
 from fastcbir.image_index import schema
 from fastcbir.image_index.paths import encode_path
@@ -100,6 +101,13 @@ class Batch:
 
     def forget_removed(self, paths: Iterable[str]) -> None:
         self._do_each("DELETE FROM removed WHERE path = ?", ((encode_path(path),) for path in paths))
+
+    def set_projection(self, projection: Projection | None) -> None:
+        """What vectors go through before they are compared; None: nothing."""
+        self._do("DELETE FROM meta WHERE key IN ('projection', 'projection_key')")
+        if projection is not None:
+            rows = (("projection_key", projection.key), ("projection", projection.to_bytes()))
+            self._do_each("INSERT INTO meta VALUES (?, ?)", rows)
 
     def _put_row(self, file: FoundFile, content: int) -> None:
         where = encode_path(file.path)

@@ -4,6 +4,9 @@ It holds one vector for each content that a photo has, under the content's id. A
 ever (see schema.py), so comparing the two sets of ids says exactly what the index lacks and what it has too
 much, however it came about: a crash between a commit and a save, an old copy put back, the index of another
 album. Whatever can't be used is made anew.
+
+Where the album has learned a projection, the index holds the projected vectors; its file is then called
+index-KEY.fcx after the projection's key, so that no index is ever taken for that of another projection.
 """
 
 from __future__ import annotations
@@ -13,15 +16,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from fastcbir.errors import FormatError
+from fastcbir.extract.projection import Projection
 from fastcbir.image_index.gate import Gate
 from fastcbir.image_index.schema import Identity
 from fastcbir.image_index.snapshot import Snapshot
 from fastcbir.index import Index, load
 from fastcbir.types import Flat, Hnsw
 
-__all__ = ["FLAT_AGAIN_BELOW", "HNSW_FROM", "DerivedIndex", "load_index"]
+__all__ = ["FLAT_AGAIN_BELOW", "HNSW_FROM", "DerivedIndex", "index_path", "load_index"]
 
 HNSW_FROM = 20_000
 """Contents from which an album is searched through a graph. Below, comparing with every vector is exact and
@@ -33,13 +38,18 @@ FLAT_AGAIN_BELOW = 10_000
 _CHUNK = 4096  # vectors taken from the catalogue at once
 
 
-def load_index(path: Path, identity: Identity) -> Index | None:
+def index_path(plain: Path, key: str) -> Path:
+    """Where the index lies, given where it would lie without a projection, and the projection's key."""
+    return plain.with_name(f"{plain.stem}-{key}{plain.suffix}") if key else plain
+
+
+def load_index(path: Path, identity: Identity, dim: int) -> Index | None:
     """The index file, checked; None if it is missing, damaged, of a later version or of another kind."""
     try:
         index = load(path)
     except (OSError, FormatError):
         return None
-    if (index.dim, index.metric, index.dtype) != (identity.dim, identity.metric, "float32"):
+    if (index.dim, index.metric, index.dtype) != (dim, identity.metric, "float32"):
         return None
     return index
 
@@ -50,10 +60,16 @@ class DerivedIndex:
     Args:
         path: index.fcx; read at the first use.
         identity: of the album.
+
+    Attributes:
+        path: of the file as of the last snapshot. projection: None, or what that snapshot's vectors go
+        through.
     """
 
     def __init__(self, path: Path, identity: Identity) -> None:
         self.path = path
+        self.projection: Projection | None = None
+        self._plain = path
         self._identity = identity
         self._gate = Gate()
         self._index: Index | None = None
@@ -108,13 +124,30 @@ class DerivedIndex:
             if self._index is not None and not (self._saved and self.path.exists()):
                 self._index.save(self.path)
                 self._saved = True
+            for other in self._plain.parent.glob(f"{self._plain.stem}*{self._plain.suffix}"):
+                if other != self.path:  # of a projection that was given up
+                    with suppress(OSError):
+                        other.unlink()
+
+    def projected(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(N, dim) of the album -> (N, dim) of the index. Within `at`, of that snapshot."""
+        return vectors if self.projection is None else self.projection(vectors)
+
+    def _adopt(self, snapshot: Snapshot) -> None:
+        """Take the snapshot's projection; an index of another one is let go."""
+        key = snapshot.projection_key()
+        if key != ("" if self.projection is None else self.projection.key):
+            self.projection = snapshot.projection()
+            self.path = index_path(self._plain, key)
+            self._index = None
 
     def _follow(
         self, snapshot: Snapshot, generation: int, progress: Callable[[int, int], None] | None
     ) -> None:
+        self._adopt(snapshot)
         wanted = snapshot.content_ids()
         if self._index is None:
-            self._index = load_index(self.path, self._identity)
+            self._index = load_index(self.path, self._identity, self._dim)
             self._saved = self._index is not None
         method = self._method(len(wanted))
         if self._index is None or type(self._index.method) is not type(method):
@@ -132,15 +165,19 @@ class DerivedIndex:
         for start in range(0, len(lacking), _CHUNK):
             ids, vectors = snapshot.vectors(lacking[start : start + _CHUNK])
             if len(ids):
-                self._index.add(vectors, ids)
+                self._index.add(self.projected(vectors), ids)
                 self._saved = False
             if progress is not None and len(lacking) > _CHUNK:
                 progress(min(start + _CHUNK, len(lacking)), len(lacking))
         # Last: after an interruption, the same comparison goes on from what is there.
         self._generation = generation
 
+    @property
+    def _dim(self) -> int:
+        return self._identity.dim if self.projection is None else self.projection.out_dim
+
     def _renew(self, method: Flat | Hnsw) -> None:
-        self._index = Index(self._identity.dim, method, metric=self._identity.metric)  # type: ignore[arg-type]
+        self._index = Index(self._dim, method, metric=self._identity.metric)  # type: ignore[arg-type]
         self._saved = False
 
     def _method(self, count: int) -> Flat | Hnsw:

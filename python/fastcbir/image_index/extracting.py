@@ -5,10 +5,8 @@ Searching by a vector or by a photo of the album, listing, removing need no mode
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,7 +64,8 @@ class AlbumExtractor:
         self._loaded: PhotoExtractor | None = None
         if isinstance(given, str):
             card = find(given).card
-            if card.name != identity.extractor:
+            # A bare name means "that model, as the album uses it"; anything more must be the same use.
+            if card.name != identity.extractor or (given != card.name and card.model_id != identity.model_id):
                 raise self._other(card.name, card.model_id)
         elif given is not None:
             if given.model_id != identity.model_id:
@@ -93,32 +92,29 @@ class AlbumExtractor:
     def _load(self) -> PhotoExtractor:
         from fastcbir.extract import load_extractor
 
-        card, size = self._card()
+        card = self._card()
         if card.model_id != self._identity.model_id:
             raise ModelError(
                 f"{self._album} was made with {self._identity.model_id}, but this version of fastcbir has "
                 f"{card.model_id}, whose vectors can't be compared with its; open it with the version that "
                 "made it, or make a new album"
             )
-        return load_extractor(card.name, size=size)
+        return load_extractor(str(card.spec))
 
-    def _card(self) -> tuple[ModelCard, int | None]:
-        """The registry's card at the input size that the album's model_id tells ("name@size/...")."""
+    def _card(self) -> ModelCard:
+        """The registry's card, used as the album's model_id tells ("name@size+pooling*scales/...")."""
         try:
             card = find(self._identity.extractor).card
         except ModelError as error:
             raise ModelError(
                 f"{self._album} was made with the extractor {self._identity.extractor!r}, which this "
-                "fastcbir does not have; pass it to ImageIndex.open(extractor=...)"
+                f"fastcbir does not have; pass it to ImageIndex.open(extractor=...), or: {error}"
             ) from error
-        told = re.search(r"@(\d+)/", self._identity.model_id)
-        if told is None or int(told[1]) == card.preprocessing.size:
-            return card, None
-        size = int(told[1])
+        told = self._identity.model_id.partition("/")[0]
         try:
-            return replace(card, preprocessing=card.preprocessing.with_size(size)), size
-        except ValueError:
-            return card, None
+            return find(told).card if told.startswith(f"{card.name}@") else card
+        except (ModelError, ValueError):
+            return card
 
     def _other(self, name: str, model_id: str) -> ModelError:
         own = self._identity

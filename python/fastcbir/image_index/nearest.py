@@ -39,7 +39,7 @@ def nearest_photos(
             allow = snapshot.passing_ids(wanted) if wanted else None
             if len(at_snapshot) == 0 or (allow is not None and len(allow) == 0):
                 return [[] for _ in vectors]
-            found = at_snapshot.search(vectors, k, allow=allow)
+            found = at_snapshot.search(index.projected(vectors), k, allow=allow)
             rows = snapshot.rows(np.unique(found.ids[found.ids >= 0]).tolist(), wanted)
             return [_hits(*one, rows, k, metric) for one in zip(found.ids, found.distances, strict=True)]
     raise AssertionError("a search that insisted was not served")

@@ -120,6 +120,7 @@ class AlbumInfo:
         created_at: local time.
         generation: counts the commits; grows with every change.
         schema_version: of the catalogue.
+        projection: what vectors go through before they are compared, such as "whiten(0.5)"; "" for nothing.
     """
 
     path: Path
@@ -138,6 +139,7 @@ class AlbumInfo:
     created_at: datetime
     generation: int
     schema_version: int
+    projection: str = ""
 
 
 @dataclass(frozen=True)

