@@ -14,10 +14,10 @@ CPP_FILES = $(shell find cpp -name third_party -prune -o \( -name '*.hpp' -o -na
 
 export PHOTOS
 # The tests keep the converted model in the build folder and leave the user's cache alone.
-test-python test-isas test-benchmarks: export FASTCBIR_CACHE ?= $(abspath build/cache)
+test-python test-isas test-benchmarks test-export: export FASTCBIR_CACHE ?= $(abspath build/cache)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-cpp test-python test-isas test-benchmarks sanitize neon tidy format bench wheel clean \
+.PHONY: help demo test lint test-cpp test-python test-isas test-benchmarks test-export sanitize neon tidy format bench wheel clean \
 	installed tools
 
 help: ## This list
@@ -53,6 +53,10 @@ test-isas: installed ## The index tests once more on each instruction set that t
 
 test-benchmarks: installed ## The benchmarks, for some seconds, so that they can't rot
 	$(BIN)/pytest benchmarks/ --smoke
+
+test-export: installed ## Converting models, against torch (installs it where it is missing)
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet torch torchvision timm transformers safetensors tokenizers
+	$(BIN)/pytest tests/export
 
 sanitize: tools ## C++ tests under AddressSanitizer + UndefinedBehaviorSanitizer, then under ThreadSanitizer
 	@$(IN_VENV) sh scripts/test_cpp.sh address

@@ -37,6 +37,8 @@ CPP_NEIGHBOURS = {("stop", "search")}
 PYTHON_FLOORS = {
     "_core": 0,
     "errors": 0,
+    "ftp": 0,
+    "download": 1,
     "types": 1,
     "index": 2,
     "stop": 2,

@@ -25,7 +25,7 @@ from fastcbir.extract.pooling import l2_normalised
 from fastcbir.extract.projection import fit_whitening
 
 POOLS = ("gap", "gem2", "gem3", "rmac")
-USES = ("@384", "@448", "@448*1,0.707", "@512*1,0.75,0.5")
+USES = ("@384", "@448", "@448*1,0.707")
 WHITENING = (None, 0.0, 0.25, 0.5, 0.75)
 EXPANSION = (0, 1, 2)
 ROW = ("@448", "gap", None, 0)  # the bar of the roadmap

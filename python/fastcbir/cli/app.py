@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from fastcbir.cli.app_models import Json, export, models_app
 from fastcbir.cli.codes import HELP, USAGE, CommandError
 
 __all__ = ["app"]
@@ -63,7 +64,6 @@ Album = Annotated[
         help="The album, a folder named *.fcbir.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for scripts.")]
 Retry = Annotated[
     bool,
     typer.Option("--retry", help="Also try again files that could not be used before and have not changed."),
@@ -245,12 +245,8 @@ def sync(
     return indexing.sync(album, force=force, retry=retry, json=json)
 
 
-@app.command()
-def models(json: Json = False) -> int:
-    """List the models that can look at photos."""
-    from fastcbir.cli import looking_after
-
-    return looking_after.models(json=json)
+app.add_typer(models_app, name="models")
+app.command()(export)
 
 
 @app.command()

@@ -1,17 +1,16 @@
-"""`fastcbir info`, `remove`, `verify` and `models`: what there is, taking out, checking."""
+"""`fastcbir info`, `remove` and `verify`: what there is, taking out, checking."""
 
 from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from fastcbir.cli.albums import open_album
 from fastcbir.cli.codes import ALBUM, FAILED, OK
 from fastcbir.cli.output import complain, document, failures, plural, say, shown
 
-__all__ = ["info", "models", "remove", "verify"]
+__all__ = ["info", "remove", "verify"]
 
 
 def info(album: Path | None, *, json: bool) -> int:
@@ -75,26 +74,3 @@ def verify(album: Path | None, *, json: bool) -> int:
         else:
             say(f"All is well with {plural(total, 'photo')} in {shown(path)}.")
     return ALBUM if problems else OK
-
-
-def models(*, json: bool) -> int:
-    """All models of the registry."""
-    from fastcbir.extract import DEFAULT_MODEL
-    from fastcbir.extract import models as cards
-
-    if json:
-        told = [
-            {**asdict(card), "model_id": card.model_id, "default": card.name == DEFAULT_MODEL}
-            for card in cards()
-        ]
-        document("models", {"models": told})
-        return OK
-    for card in cards():
-        say(f"{card.name}{'  (default)' if card.name == DEFAULT_MODEL else ''}")
-        say(f"  {card.summary}")
-        weights = f"weights: {card.source}" if card.sha256 else "no weights"
-        say(
-            f"  {card.dim} numbers a photo, longest side {card.preprocessing.size} px; {card.licence}; "
-            f"{weights}"
-        )
-    return OK

@@ -11,7 +11,6 @@ Importing this loads numpy alone; h5py, OpenCV and the extractor are loaded by w
 
 from fastcbir.datasets.catalogue import CATALOGUE, Entry
 from fastcbir.datasets.deep1b import read_parts
-from fastcbir.datasets.downloads import DownloadError, download
 from fastcbir.datasets.fasta import FastaRecord, read_fasta, write_fasta
 from fastcbir.datasets.folder import assemble
 from fastcbir.datasets.glove import WordVectors, read_glove
@@ -26,6 +25,7 @@ from fastcbir.datasets.truth import exact_neighbors, neighbor_distances, with_tr
 from fastcbir.datasets.types import Dataset
 from fastcbir.datasets.vecs import read_vecs, write_vecs
 from fastcbir.datasets.xbin import read_truth, read_xbin, write_truth, write_xbin
+from fastcbir.download import DownloadError, download
 
 __all__ = [
     "ADAPTERS",

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from fastcbir.datasets.catalogue import Entry, RemoteFile
 from fastcbir.datasets.checks import check_rows
-from fastcbir.datasets.downloads import download
 from fastcbir.datasets.folder import assemble
 from fastcbir.datasets.glove import load_glove
 from fastcbir.datasets.hdf5 import load_hdf5
 from fastcbir.datasets.types import Dataset
 from fastcbir.datasets.unpack import unpack
 from fastcbir.datasets.xbin import XBIN_DTYPES
+from fastcbir.download import download
 
 __all__ = ["fetch"]
 

@@ -75,7 +75,9 @@ class Preprocessing:
             raise ValueError(f"size must be a whole number of pixels, got {size!r}")
         if size % self.multiple or not 32 <= size <= 4096:
             raise ValueError(f"size must be a multiple of {self.multiple} from 32 to 4096 pixels, got {size}")
-        return replace(self, size=size, resize=self.resize * size // self.size)
+        if self.fit != "longest" and size != self.size:
+            raise ValueError(f"the model takes squares of {self.size} pixels alone, got {size}")
+        return replace(self, size=size)
 
     def as_dict(self) -> dict[str, Any]:
         """Its fields, but for later ones that stand at their defaults: so identities stay what they were."""

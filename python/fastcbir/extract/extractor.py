@@ -22,6 +22,8 @@ from fastcbir.extract.results import Failure, Photo
 if TYPE_CHECKING:
     from PIL import Image
 
+    from fastcbir.extract.text import TextEncoder
+
 __all__ = ["Extractor", "ImageLike", "load_extractor"]
 
 ImageLike = Union["Image.Image", npt.NDArray[np.uint8], str, os.PathLike[str], bytes]
@@ -53,6 +55,7 @@ class Extractor:
         plain = pool is None and card.scales == (1.0,)
         self._model = model if plain else PooledModel(model, pool, card.scales, card.preprocessing.multiple)
         self._workers = threads or core_count()
+        self._text: TextEncoder | None = None
         self._preparer = Preparer(card.preprocessing)
 
     def __repr__(self) -> str:
@@ -130,6 +133,28 @@ class Extractor:
         return stream(
             paths, self._preparer, self._run, workers=workers or self._workers, batch=batch or _BATCH
         )
+
+    def encode_text(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The vectors of texts, to be compared with those of photos: of models with a text half.
+
+        Returns:
+            (N, dim) float32, each row of length 1.
+
+        Raises:
+            ModelError: the model knows no text. MissingExtraError: tokenizers is not installed.
+            ValueError: one text instead of a sequence, or an empty text.
+        """
+        from fastcbir.extract.text import TextEncoder
+
+        if isinstance(texts, str):
+            raise ValueError("texts must be a sequence of texts, got one text; put it in a list")
+        if self._text is None:
+            self._text = TextEncoder(self.card, threads=self._workers)
+        return self._text(texts)
+
+    def prepared(self, image: ImageLike) -> npt.NDArray[np.float32]:
+        """(3, H, W) float32: one image as the model gets it; see extract()."""
+        return self._input(image, 0)
 
     def _input(self, image: ImageLike, number: int) -> npt.NDArray[np.float32]:
         from PIL import Image, ImageOps

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fastcbir.errors import ModelError, require
 
-__all__ = ["PROVIDERS", "OnnxModel", "core_count"]
+__all__ = ["PROVIDERS", "OnnxModel", "core_count", "open_session"]
 
 # The short names, and the providers each asks ONNX Runtime for, in order of preference. TensorRT leaves the
 # nodes it does not know to CUDA.
@@ -34,6 +34,45 @@ def core_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def open_session(data: bytes | Path, provider: str = "cpu", threads: int | None = None) -> Any:
+    """An onnxruntime.InferenceSession on exactly the provider that was asked for.
+
+    Args:
+        data: the .onnx file, or its bytes.
+        provider, threads: as for OnnxModel.
+
+    Raises:
+        ModelError: the provider is not available, or the model can't be opened; MissingExtraError without
+            onnxruntime.
+        ValueError: threads is less than 1.
+    """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, or None for all cores, got {threads}")
+    ort = require("onnxruntime", "onnx", "running a model")
+    wanted = _resolve(provider, ort.get_available_providers())
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or core_count()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    # Photos come in many shapes: a memory plan for each would only pile up. And threads that spin while
+    # they wait for the next batch take their cores from the threads that decode it.
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    model = data if isinstance(data, bytes) else str(data)
+    try:
+        session = ort.InferenceSession(model, options, providers=list(wanted))
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        raise ModelError(f"ONNX Runtime can't open the model on {wanted[0]}: {error}") from error
+    if session.get_providers()[0] != wanted[0]:
+        raise ModelError(
+            f"{wanted[0]} could not start, and ONNX Runtime would have used "
+            f"{session.get_providers()[0]} instead; check that the CUDA, cuDNN (and TensorRT) "
+            "libraries that onnxruntime-gpu names in its requirements are installed"
+        )
+    session.disable_fallback()
+    return session
 
 
 class OnnxModel:
@@ -60,30 +99,7 @@ class OnnxModel:
         threads: int | None = None,
         multiple: int = 32,
     ) -> None:
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads must be at least 1, or None for all cores, got {threads}")
-        ort = require("onnxruntime", "onnx", "running a model")
-        wanted = _resolve(provider, ort.get_available_providers())
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads or core_count()
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
-        # Photos come in many shapes: a memory plan for each would only pile up. And threads that spin while
-        # they wait for the next batch take their cores from the threads that decode it.
-        options.enable_mem_pattern = False
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        model = data if isinstance(data, bytes) else str(data)
-        try:
-            session = ort.InferenceSession(model, options, providers=list(wanted))
-        except Exception as error:  # onnxruntime's exceptions share no base class of their own
-            raise ModelError(f"ONNX Runtime can't open the model on {wanted[0]}: {error}") from error
-        if session.get_providers()[0] != wanted[0]:
-            raise ModelError(
-                f"{wanted[0]} could not start, and ONNX Runtime would have used "
-                f"{session.get_providers()[0]} instead; check that the CUDA, cuDNN (and TensorRT) "
-                "libraries that onnxruntime-gpu names in its requirements are installed"
-            )
-        session.disable_fallback()
+        session = open_session(data, provider, threads)
         names = [found.name for found in session.get_outputs()]
         if output not in names:
             raise ModelError(f"the model has no output {output!r}; it has {', '.join(names)}")
@@ -91,7 +107,7 @@ class OnnxModel:
         self._input: str = session.get_inputs()[0].name
         self._output = output
         self._multiple = multiple
-        self.provider = wanted[0]
+        self.provider: str = session.get_providers()[0]
 
     def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(N, 3, H, W) float32 -> the output, float32, (N, ...).

@@ -15,7 +15,7 @@ from fastcbir.extract.card import Entry, ModelCard
 from fastcbir.extract.families import color_layout, efficientnet_lite
 from fastcbir.extract.spec import Spec
 
-__all__ = ["BUILT_IN", "DEFAULT_MODEL", "find", "models"]
+__all__ = ["BUILT_IN", "DEFAULT_MODEL", "find", "models", "onnx_of"]
 
 _ENTRIES: tuple[Entry, ...] = (
     efficientnet_lite.ENTRY,
@@ -43,6 +43,20 @@ def find(name: str) -> Entry:
         return replace(entry, card=entry.card.used(spec))
     except ValueError as error:
         raise ModelError(f"{name!r}: {error}") from error
+
+
+def onnx_of(card: ModelCard) -> bytes:
+    """The ONNX file of a model that is here.
+
+    Raises:
+        ModelError: it has none, for it is computed.
+    """
+    if card.name == DEFAULT_MODEL:
+        return efficientnet_lite.onnx_file()
+    path = store.model_path(card.name)
+    if not path.is_file():
+        raise ModelError(f"{card.name} has no ONNX file")
+    return path.read_bytes()
 
 
 def _entry(name: str) -> Entry:

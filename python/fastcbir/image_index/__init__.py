@@ -1,6 +1,7 @@
 """A folder of photos that can be searched by content: the album, its catalogue and its search index."""
 
 from fastcbir.image_index.album import ImageIndex
+from fastcbir.image_index.query import Text
 from fastcbir.image_index.results import (
     AddProgress,
     AddReport,
@@ -20,4 +21,5 @@ __all__ = [
     "PhotoHit",
     "Problem",
     "Progress",
+    "Text",
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import numpy.typing as npt
 
+from fastcbir.errors import ModelError
 from fastcbir.image_index.extracting import PhotoExtractor
 from fastcbir.image_index.paths import canonical_file, glob_pattern
 from fastcbir.image_index.snapshot import PhotoFilter, Snapshot
@@ -18,11 +20,20 @@ from fastcbir.image_index.walk import look_at
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Query", "photo_filter", "query_vectors"]
+__all__ = ["Query", "Text", "photo_filter", "query_vectors"]
 
 Vectors = npt.NDArray[np.float32]
-Query = Union[str, "os.PathLike[str]", bytes, npt.NDArray[Any], "Image.Image"]
-"""A path, the bytes of an image file, a (dim,) vector or an (H, W, 3) uint8 array, a PIL image."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Words to search photos with, in albums whose model knows text (CLIP, SigLIP)."""
+
+    text: str
+
+
+Query = Union[str, "os.PathLike[str]", bytes, npt.NDArray[Any], "Image.Image", Text]
+"""A path, the bytes of an image file, a (dim,) vector or an (H, W, 3) uint8 array, a PIL image, words."""
 
 
 def photo_filter(glob: str | None, after: str | date | None, before: str | date | None) -> PhotoFilter:
@@ -70,6 +81,9 @@ def query_vectors(
     images: list[object] = []
     places: list[int] = []
     for place, query in enumerate(queries):
+        if isinstance(query, Text):
+            vectors[place] = _encoded(query.text, extractor())
+            continue
         known = _known_vector(query, snapshot)
         if known is not None:
             vectors[place] = known
@@ -81,6 +95,13 @@ def query_vectors(
     if images:
         vectors[places] = extractor().extract(images)
     return vectors
+
+
+def _encoded(text: str, extractor: PhotoExtractor) -> Vectors:
+    encode = getattr(extractor, "encode_text", None)
+    if encode is None:
+        raise ModelError(f"the album's extractor {extractor.name} knows no text")
+    return np.asarray(encode([text])[0], np.float32)
 
 
 def _image(query: object) -> object:

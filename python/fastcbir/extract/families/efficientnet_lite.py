@@ -21,7 +21,7 @@ from fastcbir.extract.onnx_graph import OnnxGraph, fold_batch_norm
 from fastcbir.extract.onnx_session import OnnxModel
 from fastcbir.extract.weights import state_dict
 
-__all__ = ["CARD", "ENTRY", "convert", "to_onnx"]
+__all__ = ["CARD", "ENTRY", "convert", "onnx_file", "to_onnx"]
 
 CARD = ModelCard(
     name="efficientnet-lite0",
@@ -178,10 +178,18 @@ def convert() -> bytes:
     return to_onnx(state_dict(data), metadata=tags)
 
 
+def onnx_file() -> bytes:
+    """The converted model, from the cache where it is there."""
+    return cached(f"{CARD.name}-{CARD.sha256[:16]}-r{CARD.revision}.onnx", convert)
+
+
 def _open(card: ModelCard, provider: str, threads: int | None) -> Model:
-    data = cached(f"{CARD.name}-{CARD.sha256[:16]}-r{CARD.revision}.onnx", convert)
     return OnnxModel(
-        data, output=card.output, provider=provider, threads=threads, multiple=card.preprocessing.multiple
+        onnx_file(),
+        output=card.output,
+        provider=provider,
+        threads=threads,
+        multiple=card.preprocessing.multiple,
     )
 
 

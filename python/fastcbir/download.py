@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from fastcbir.datasets import ftp
+from fastcbir import ftp
 
 __all__ = ["DownloadError", "download"]
 
