@@ -84,7 +84,10 @@ def main() -> None:
     halves = data.halves()
     chosen = [max(candidates, key=lambda each, half=half: worth(each, half)) for half in halves]  # type: ignore[misc]
     ours = np.where(halves[0], scores[chosen[1]], scores[chosen[0]])
-    told: dict[str, object] = {"machine": describe_machine(), "chosen": [label(each) for each in chosen]}
+    told: dict[str, object] = {
+        "machine": describe_machine(["numpy", "onnxruntime", "pillow"]),
+        "chosen": [label(each) for each in chosen],
+    }
     print(f"chosen on one half of the places, used on the other: {' | '.join(map(label, chosen))}")
     for name, base in (("row", ROW), ("default", DEFAULT)):
         for role in ("easy", "hard"):

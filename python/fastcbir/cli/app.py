@@ -112,6 +112,7 @@ def index(
         ),
     ] = None,
     retry: Retry = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Tell where the time went.")] = False,
     json: Json = False,
 ) -> int:
     """Take a folder of photos into the album.
@@ -122,7 +123,15 @@ def index(
     """
     from fastcbir.cli import indexing
 
-    return indexing.index(folder, album, extractor=extractor, exclude=exclude or [], retry=retry, json=json)
+    return indexing.index(
+        folder,
+        album,
+        extractor=extractor,
+        exclude=exclude or [],
+        retry=retry,
+        profile=profile,
+        json=json,
+    )
 
 
 @app.command()

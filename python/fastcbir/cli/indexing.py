@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastcbir.cli.albums import album_path, open_album
 from fastcbir.cli.codes import ALBUM, FAILED, OK, SETUP, USAGE, CommandError
@@ -11,7 +13,11 @@ from fastcbir.cli.output import complain, document, failures, plural, quoted, sa
 from fastcbir.cli.progress import album_progress, progress_bar
 from fastcbir.image_index import AddReport, ImageIndex
 
-__all__ = ["index", "sync"]
+if TYPE_CHECKING:
+    from fastcbir.extract.extractor import Extractor
+    from fastcbir.extract.timings import Times
+
+__all__ = ["index", "sync", "told"]
 
 
 def index(
@@ -22,6 +28,7 @@ def index(
     exclude: Sequence[str],
     retry: bool,
     json: bool,
+    profile: bool = False,
 ) -> int:
     """Take in a folder; fails when that leaves it without a single photo."""
     path = album_path(album)
@@ -41,14 +48,16 @@ def index(
                 f"those of {extractor}; leave out --extractor, or name another album with --album",
                 SETUP,
             )
-    with ImageIndex.open(path, create=True, extractor=extractor) as photos:
+    loaded = _loaded(path, extractor) if profile else None
+    with ImageIndex.open(path, create=True, extractor=loaded or extractor) as photos:
         with progress_bar() as tell:
             report = photos.add(folder, exclude=exclude, retry_failed=retry, progress=album_progress(tell))
         total = len(photos)
     found = report.added + report.updated + report.moved + report.unchanged
     code = OK if found else FAILED
     if json:
-        document("index", {"folder": folder.absolute(), "album": path, "photos": total, **_fields(report)})
+        fields = {"folder": folder.absolute(), "album": path, "photos": total, **_fields(report)}
+        document("index", fields | ({"profile": asdict(loaded.timings.total())} if loaded else {}))
     elif not found and not report.failed:
         complain(
             f"there are no photos in {folder} (looked for JPEG, PNG, TIFF, WebP and the like, not in "
@@ -67,7 +76,41 @@ def index(
             )
         else:
             complain(f"nothing in {folder} could be read as a photo")
+    if loaded is not None and not json:
+        for line in told(loaded.timings.total()):
+            say(line)
     return code
+
+
+def _loaded(path: Path, extractor: str | None) -> Extractor:
+    """The extractor that the album will want, loaded here so that its timings can be read."""
+    from fastcbir.extract import load_extractor
+    from fastcbir.extract.registry import DEFAULT_MODEL
+
+    if path.exists():
+        with ImageIndex.open(path, read_only=True) as photos:
+            extractor = photos.info().model_id.partition("/")[0]
+    return load_extractor(extractor or DEFAULT_MODEL)
+
+
+def told(times: Times) -> list[str]:
+    """Where the time went, in lines."""
+    if not times.photos:
+        return ["No photo was read, so there is nothing to tell of its time."]
+    wall, each = times.wall, 1000 / times.photos
+    computing = times.decode + times.prepare
+    return [
+        f"{times.photos:,} photos in {wall:.1f} s, {times.photos / wall:.1f} a second; "
+        f"bound by: {times.bound_by}",
+        f"  model running        {times.model:8.2f} s  {times.model / wall:6.1%} of the time",
+        f"  waiting for photos   {times.waited:8.2f} s  {times.waited / wall:6.1%}",
+        f"  recording            {times.other:8.2f} s  {times.other / wall:6.1%}",
+        "In the threads that run ahead, for each photo:",
+        f"  reading and hashing  {times.read * each:8.2f} ms",
+        f"  decoding             {times.decode * each:8.2f} ms of computing",
+        f"  resizing             {times.prepare * each:8.2f} ms of computing",
+        f"  in all {computing:.2f} s of computing, beside {times.model:.2f} s of the model",
+    ]
 
 
 def sync(album: Path | None, *, force: bool, retry: bool, json: bool) -> int:

@@ -18,6 +18,7 @@ from fastcbir.extract.pooled import PooledModel
 from fastcbir.extract.pooling import Pooling
 from fastcbir.extract.registry import DEFAULT_MODEL, find
 from fastcbir.extract.results import Failure, Photo
+from fastcbir.extract.timings import Timings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,7 +41,8 @@ class Extractor:
         card: the registry's card, with the size that was asked for.
         name: of the model.
         model_id: identity of weights + preprocessing + output. Vectors may be compared only if these are
-        equal. dim: elements of a vector. metric: how vectors are compared, "cosine".
+        equal. dim: elements of a vector. metric: how vectors are compared, "cosine". timings: where the time
+        of its streams went.
     """
 
     def __init__(self, card: ModelCard, model: Model, *, threads: int | None = None) -> None:
@@ -55,6 +57,7 @@ class Extractor:
         plain = pool is None and card.scales == (1.0,)
         self._model = model if plain else PooledModel(model, pool, card.scales, card.preprocessing.multiple)
         self._workers = threads or core_count()
+        self.timings = Timings()
         self._text: TextEncoder | None = None
         self._preparer = Preparer(card.preprocessing)
 
@@ -131,7 +134,12 @@ class Extractor:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, or None for the default, got {value}")
         return stream(
-            paths, self._preparer, self._run, workers=workers or self._workers, batch=batch or _BATCH
+            paths,
+            self._preparer,
+            self._run,
+            workers=workers or self._workers,
+            batch=batch or _BATCH,
+            timings=self.timings,
         )
 
     def encode_text(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:

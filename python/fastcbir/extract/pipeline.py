@@ -12,7 +12,7 @@ import hashlib
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +25,7 @@ import numpy.typing as npt
 from fastcbir.extract.decode import MAX_FILE_BYTES, DecodeError, check_regular, decode, unreadable
 from fastcbir.extract.preprocess import Preparer
 from fastcbir.extract.results import Failure, Photo
+from fastcbir.extract.timings import Timings
 
 __all__ = ["stream"]
 
@@ -81,12 +82,16 @@ def _read(path: Path) -> tuple[bytes, os.stat_result]:
     raise DecodeError("the file changed while it was read")
 
 
-def _prepare(path: Path, preparer: Preparer) -> _Prepared | Failure:
+def _prepare(path: Path, preparer: Preparer, timings: Timings) -> _Prepared | Failure:
     try:
-        data, status = _read(path)
+        with timings.lasting("read"):
+            data, status = _read(path)
+            digest = hashlib.sha256(data).hexdigest()
         rule = preparer.rule
-        decoded = decode(data, rule.decode_target, shortest=rule.fit != "longest")
-        pixels = preparer(decoded.image, decoded.width, decoded.height)
+        with timings.computing("decode"):
+            decoded = decode(data, rule.decode_target, shortest=rule.fit != "longest")
+        with timings.computing("prepare"):
+            pixels = preparer(decoded.image, decoded.width, decoded.height)
     except DecodeError as error:
         return Failure(path, str(error))
     except OSError as error:
@@ -99,10 +104,17 @@ def _prepare(path: Path, preparer: Preparer) -> _Prepared | Failure:
         decoded.width,
         decoded.height,
         decoded.captured_at,
-        hashlib.sha256(data).hexdigest(),
+        digest,
         status.st_size,
         status.st_mtime_ns,
     )
+
+
+def _handed(results: Sequence[Photo | Failure], timings: Timings) -> Iterator[Photo | Failure]:
+    """Hand results out; the time until the next one is asked for is the caller's."""
+    for result in results:
+        with timings.lasting("other"):
+            yield result
 
 
 def stream(
@@ -112,6 +124,7 @@ def stream(
     *,
     workers: int,
     batch: int,
+    timings: Timings,
 ) -> Iterator[Photo | Failure]:
     """Yield a Photo or a Failure for each path, exactly once, in any order.
 
@@ -124,6 +137,7 @@ def stream(
         model: (N, 3, H, W) float32 -> (N, dim) float32, L2-normalised.
         workers: threads that read and decode.
         batch: photos a model run, at most.
+        timings: where the time goes is added there.
     """
     ready: SimpleQueue[_Prepared | Failure | BaseException] = SimpleQueue()
     stopping = threading.Event()
@@ -132,7 +146,7 @@ def stream(
         if stopping.is_set():
             return
         try:
-            ready.put(_prepare(path, preparer))
+            ready.put(_prepare(path, preparer, timings))
         except BaseException as error:  # a bug, or the interpreter going down: not one file's business
             ready.put(error)
 
@@ -147,7 +161,9 @@ def stream(
 
     def run(shape: tuple[int, ...]) -> list[Photo]:
         photos = waiting.pop(shape)
-        vectors = model(np.stack([photo.pixels for photo in photos]))
+        with timings.lasting("model"):
+            vectors = model(np.stack([photo.pixels for photo in photos]))
+        timings.add("model", 0.0, len(photos))
         return [photo.photo(vector) for photo, vector in zip(photos, vectors, strict=True)]
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="fastcbir-decode")
@@ -164,25 +180,25 @@ def stream(
             if not decoding and not gathered:
                 return
             done: _Prepared | Failure | BaseException | None = None
-            with contextlib.suppress(Empty):
+            with contextlib.suppress(Empty), timings.lasting("waited"):
                 # Wait only if there is nothing that the model could do instead.
                 done = ready.get(block=not gathered) if decoding else None
             if done is None:
                 fullest = max(waiting, key=lambda shape: len(waiting[shape]))
                 gathered -= len(waiting[fullest])
-                yield from run(fullest)
+                yield from _handed(run(fullest), timings)
                 continue
             decoding -= 1
             if isinstance(done, BaseException):
                 raise done
             if isinstance(done, Failure):
-                yield done
+                yield from _handed([done], timings)
                 continue
             waiting[done.pixels.shape].append(done)
             gathered += 1
             if len(waiting[done.pixels.shape]) == batch:
                 gathered -= batch
-                yield from run(done.pixels.shape)
+                yield from _handed(run(done.pixels.shape), timings)
     finally:
         stopping.set()
         pool.shutdown(wait=True, cancel_futures=True)
