@@ -2,7 +2,8 @@
 
     python -m benchmarks.extract.gpu [--model NAME] [--provider cuda|tensorrt] [--out FILE]
 
-Needs `fastcbir[gpu]` and an NVIDIA GPU; where something is missing, the error names it and nothing is measured.
+Needs `fastcbir[gpu]` and an NVIDIA GPU; where something is missing, the error names it, and nothing is
+measured.
 """
 
 from __future__ import annotations
