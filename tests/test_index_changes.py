@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 import numpy as np
 import pytest
 from reference import Array, distances, make_vectors, recall
@@ -146,3 +149,41 @@ def test_filters_are_cheap_when_few_pass() -> None:
     index = fc.Index(8, fc.Hnsw(m=8, ef_construction=40))
     index.add(vectors)
     assert (index.search(vectors[:5], k=10, allow=np.arange(100)).cost == 100).all()
+
+
+def test_codes_fit_their_links_after_a_cancelled_add(tmp_path: Path) -> None:
+    """A search by codes that are not those of the links would miss what is there."""
+    rng = np.random.default_rng(3)
+    vectors = rng.standard_normal((9000, 24), dtype=np.float32)
+    index = fc.Index(24, fc.Hnsw(ef_construction=40, codec="rabitq2"))
+    index.add(vectors[:500])
+
+    class EnoughError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        raise EnoughError
+
+    with pytest.raises(EnoughError):
+        index.add(vectors[500:], threads=1, progress=stop)
+    count = len(index)
+    assert 500 < count < 9000
+    index.save(tmp_path / "some.fcx")
+    for searched in (index, fc.load(tmp_path / "some.fcx")):
+        hits = searched.search(vectors[:count:7], 1, ef=200)
+        assert (hits.ids[:, 0] == np.arange(0, count, 7)).mean() > 0.995
+
+
+def test_saving_beside_a_change_writes_a_whole_index(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    vectors = rng.standard_normal((6000, 16), dtype=np.float32)
+    index = fc.Index(16, fc.Hnsw(ef_construction=40, codec="rabitq2"))
+    index.add(vectors[:100])
+    adding = threading.Thread(target=lambda: index.add(vectors[100:], threads=1))
+    adding.start()
+    while adding.is_alive():
+        index.save(tmp_path / "now.fcx")
+        saved = fc.load(tmp_path / "now.fcx")
+        ids = saved.ids[::5]
+        assert (saved.search(vectors[ids], 1, ef=100).ids[:, 0] == ids).mean() > 0.99
+    adding.join()

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <string>
 
+#include "fastcbir/build/graph_packing.hpp"
 #include "fastcbir/build/hnsw_compaction.hpp"
 #include "fastcbir/core/parallel.hpp"
 #include "fastcbir/kernels/dispatch.hpp"
@@ -116,6 +117,8 @@ HnswIndex::HnswIndex(const Space& space, const io::Reader& reader, bool mapped, 
       graph_(read_graph(reader, params_, payload_bytes(codec_.get(), params_), mapped)) {
   if (codec_ != nullptr) {
     codec_->set_unit(reader.section(io::packed_tag, sizeof(io::PackedSection), false).as<io::PackedSection>()[0].unit);
+    stale_ = NodeBitset(graph_.links.size(), codec_->unit() == 0);
+    codes_ready_ = codec_->unit() > 0;
   }
   if (!verify) return;
   try {
@@ -249,124 +252,74 @@ std::vector<Neighbor> HnswIndex::search_range(const PreparedQuery& query, float 
 }
 
 ParallelOutcome HnswIndex::insert_rows(std::size_t first, const WorkOptions& options) {
+  codes_ready_.store(false);
   graph_.links.append(draw_levels(params_, first, vectors_.size() - first));
+  if (codec_ != nullptr) stale_.resize(vectors_.size());
   HnswBuilder builder(params_, space_, vectors_, graph_);
   const ParallelOutcome outcome = builder.insert(first, vectors_.size(), options.threads, options.monitor);
-  if (codec_ != nullptr) {
-    std::vector<NodeId> changed = builder.changed_nodes();
-    std::erase_if(changed, [&](NodeId node) { return node >= first + outcome.completed; });
-    pack(changed, options.threads);
-  }
+  mark_stale(builder);
+  unchecked_ += outcome.completed;
   return outcome;
 }
 
-// The rows of `nodes` and of their neighbours, each rotated once.
-class HnswIndex::RotatedRows {
- public:
-  RotatedRows(const HnswIndex& index, const std::vector<NodeId>& nodes, std::size_t threads)
-      : width_(index.codec_->padded_dim()) {
-    const GraphLinks& links = index.graph_.links;
-    const bool all = nodes.size() >= links.size() / 16;
-    if (!all) {
-      nodes_ = nodes;
-      for (const NodeId node : nodes) {
-        const std::uint32_t* slots = links.block(node, 0);
-        for (std::size_t i = 0; i < links.capacity(0) && slots[i] != no_node; ++i) nodes_.push_back(slots[i]);
-      }
-      std::sort(nodes_.begin(), nodes_.end());
-      nodes_.erase(std::unique(nodes_.begin(), nodes_.end()), nodes_.end());
+void HnswIndex::finish_rows(const WorkOptions& options) noexcept {
+  // Looking at all links pays after a part of all nodes came in.
+  constexpr std::size_t part = 8;
+  try {
+    if (unchecked_ * part >= graph_.links.size()) {
+      HnswBuilder builder(params_, space_, vectors_, graph_);
+      reconnect(builder, options.threads);
     }
-    const std::size_t count = all ? links.size() : nodes_.size();
-    rows_.resize(count * width_ * sizeof(float));
-    std::vector<AlignedBuffer> scratch(threads);
-    parallel_for(count, 256, threads, nullptr, [&](std::size_t worker, std::size_t begin, std::size_t end) {
-      for (; begin < end; ++begin) {
-        const NodeId node = all ? static_cast<NodeId>(begin) : nodes_[begin];
-        index.codec_->rotate_row(index.vectors_.row(node), rows_.as<float>().data() + begin * width_, scratch[worker]);
-      }
-    });
+    if (codec_ != nullptr) pack_stale(options.threads);
+  } catch (const std::bad_alloc&) {
+    // Searches do without codes until there is memory for the next change's.
   }
+}
 
-  const float* operator[](NodeId node) const {
-    const std::size_t at =
-        nodes_.empty() ? node : std::lower_bound(nodes_.begin(), nodes_.end(), node) - nodes_.begin();
-    return rows_.as<float>().data() + at * width_;
+void HnswIndex::mark_stale(const HnswBuilder& builder) {
+  if (codec_ == nullptr) return;
+  for (const NodeId node : builder.changed_nodes()) stale_.set(node);
+}
+
+void HnswIndex::reconnect(HnswBuilder& builder, std::size_t threads) {
+  constexpr int rounds = 3;
+  for (int round = 0; round < rounds; ++round) {
+    const std::vector<NodeId> lost = unreachable_nodes(graph_);
+    if (lost.empty()) break;
+    builder.reinsert(lost, threads);
   }
+  mark_stale(builder);
+  unchecked_ = 0;
+}
 
- private:
-  std::size_t width_;
-  std::vector<NodeId> nodes_;  // ascending; empty: all
-  AlignedBuffer rows_;
-};
-
-void HnswIndex::pack(const std::vector<NodeId>& nodes, std::size_t threads) {
-  if (nodes.empty()) return;
-  threads = resolve_threads(threads);
-  const RotatedRows rotated(*this, nodes, threads);
-  const auto neighbors_of = [&](NodeId node, std::vector<const float*>& rows) {
-    rows.clear();
-    const std::uint32_t* slots = graph_.links.block(node, 0);
-    for (std::size_t i = 0; i < graph_.links.capacity(0) && slots[i] != no_node; ++i) rows.push_back(rotated[slots[i]]);
-  };
-  if (codec_->unit() == 0) {
-    // A sample of links tells the scale of distances; with none yet, codes can wait for the next vectors.
-    constexpr std::size_t sampled_nodes = 1000;
-    const kernels::OneFn squared_distance =
-        kernels::distance_kernels(kernels::active(), ScalarType::f32, Metric::l2).one;
-    double sum = 0;
-    std::size_t count = 0;
-    std::vector<const float*> rows;
-    for (std::size_t i = 0; i < nodes.size(); i += std::max<std::size_t>(1, nodes.size() / sampled_nodes)) {
-      neighbors_of(nodes[i], rows);
-      for (const float* row : rows) sum += double{squared_distance(rotated[nodes[i]], row, codec_->padded_dim())};
-      count += rows.size();
-    }
-    if (count == 0) return;
-    codec_->set_unit(PackedCodec::unit_of(sum / static_cast<double>(count)));
-  }
-  struct Worker {
-    PackedCodec::Workspace workspace;
-    std::vector<const float*> rows;
-  };
-  std::vector<Worker> workers(threads);
-  const std::size_t block_bytes = codec_->block_bytes(kernels::packed_neighbors);
-  parallel_for(nodes.size(), 16, threads, nullptr, [&](std::size_t worker, std::size_t begin, std::size_t end) {
-    auto& [workspace, rows] = workers[worker];
-    for (; begin < end; ++begin) {
-      neighbors_of(nodes[begin], rows);
-      std::byte* block = graph_.links.payload(nodes[begin]);
-      for (std::size_t first = 0; first < graph_.links.capacity(0); first += kernels::packed_neighbors) {
-        const std::size_t from = std::min(first, rows.size());
-        const std::size_t to = std::min(first + kernels::packed_neighbors, rows.size());
-        codec_->pack(rotated[nodes[begin]], std::span(rows).subspan(from, to - from), block, workspace);
-        block += block_bytes;
-      }
-    }
-  });
+void HnswIndex::pack_stale(std::size_t threads) {
+  std::vector<NodeId> nodes;
+  stale_.for_each([&](std::size_t node) { nodes.push_back(static_cast<NodeId>(node)); });
+  pack_codes(*codec_, vectors_, graph_.links, nodes, threads);
+  if (codec_->unit() == 0) return;
+  stale_ = NodeBitset(graph_.links.size());
+  codes_ready_.store(true, std::memory_order_release);
 }
 
 void HnswIndex::truncate_rows(std::size_t size) {
   if (graph_.links.size() > size) graph_.links.truncate(size);
   if (size == 0) graph_.entry = no_node;
+  if (codec_ != nullptr) stale_.resize(size);
 }
 
 void HnswIndex::compact_rows(const WorkOptions& options) {
   HnswGraph fresh = consolidate(params_, space_, vectors_, graph_, dead(), options.threads, options.monitor);
   close_gaps();
   graph_ = std::move(fresh);
-  HnswBuilder builder(params_, space_, vectors_, graph_);
-  constexpr int rounds = 3;
-  for (int round = 0; round < rounds; ++round) {
-    const std::vector<NodeId> lost = unreachable_nodes(graph_);
-    if (lost.empty()) break;
-    builder.reinsert(lost, options.threads);
-  }
+  codes_ready_.store(false);
   if (codec_ != nullptr) {
-    std::vector<NodeId> all(graph_.links.size());
-    std::iota(all.begin(), all.end(), NodeId{0});
+    stale_ = NodeBitset(graph_.links.size());
+    for (std::size_t node = 0; node < graph_.links.size(); ++node) stale_.set(node);
     codec_->set_unit(0);
-    pack(all, options.threads);
   }
+  HnswBuilder builder(params_, space_, vectors_, graph_);
+  reconnect(builder, options.threads);
+  if (codec_ != nullptr) pack_stale(options.threads);
 }
 
 void HnswIndex::add_sections(std::vector<io::Section>& sections) const {
@@ -377,8 +330,8 @@ void HnswIndex::add_sections(std::vector<io::Section>& sections) const {
                                 params_.seed};
   sections.push_back(io::struct_section(io::hnsw_params_tag, section));
   if (codec_ != nullptr) {
-    sections.push_back(
-        io::struct_section(io::packed_tag, io::PackedSection{params_.code_bits, codec_->unit(), params_.seed}));
+    sections.push_back(io::struct_section(
+        io::packed_tag, io::PackedSection{params_.code_bits, has_codes() ? codec_->unit() : 0, params_.seed}));
   }
   sections.push_back({io::links_tag, bytes_of_buffer(graph_.links.level0_bytes())});
   sections.push_back({io::levels_tag, bytes_of_buffer(graph_.links.levels_bytes())});

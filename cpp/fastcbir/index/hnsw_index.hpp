@@ -1,6 +1,7 @@
 // HnswIndex: approximate search by a graph. Floor 5.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -26,6 +27,7 @@ class HnswIndex final : public Index {
   std::vector<Neighbor> search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
                                      const NodeBitset* passing) const override;
   ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) override;
+  void finish_rows(const WorkOptions& options) noexcept override;
   void truncate_rows(std::size_t size) override;
   void compact_rows(const WorkOptions& options) override;
   std::size_t structure_bytes() const override { return graph_.links.memory_bytes(); }
@@ -45,9 +47,9 @@ class HnswIndex final : public Index {
     TopK results;
   };
   class ScratchLease;
-  class RotatedRows;
 
-  bool has_codes() const { return codec_ != nullptr && codec_->unit() > 0; }
+  // Whether searches go by codes: not while links change, nor before a node has a neighbour.
+  bool has_codes() const { return codes_ready_.load(std::memory_order_acquire); }
   std::size_t effective_ef(const SearchOptions& options, std::size_t k) const;
   bool scan_is_cheaper(std::size_t passing_count, std::size_t ef) const;
   // The way down to level 0; the scratch's query is prepared.
@@ -56,13 +58,20 @@ class HnswIndex final : public Index {
   template <class Frontier, class Stop>
   void search_packed(const Batch& batch, Neighbor start, Frontier& frontier, Stop stop, Scratch& scratch,
                      SearchProgress& progress) const;
-  void pack(const std::vector<NodeId>& nodes, std::size_t threads);
+  void mark_stale(const HnswBuilder& builder);
+  // Brings back nodes that no search finds: the selection of neighbours may cut a node's last link.
+  void reconnect(HnswBuilder& builder, std::size_t threads);
+  // Makes the codes of stale nodes, and lets searches use them.
+  void pack_stale(std::size_t threads);
   template <class Stop>
   void search_one(const Batch& batch, std::size_t query_index, std::size_t ef, Stop stop, Scratch& scratch) const;
 
   HnswParams params_;
   std::unique_ptr<PackedCodec> codec_;  // null: none
   HnswGraph graph_;
+  NodeBitset stale_;           // nodes whose codes are not those of their links
+  std::size_t unchecked_ = 0;  // rows inserted since every node was known to be reachable
+  std::atomic<bool> codes_ready_ = false;
   mutable std::mutex scratch_mutex_;
   mutable std::vector<std::unique_ptr<Scratch>> idle_scratch_;
 };

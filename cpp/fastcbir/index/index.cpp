@@ -143,6 +143,12 @@ void Index::update(const void* vectors, std::size_t count, const Id* ids, const 
 // The writer lock is held by this thread: add and update took it.
 void Index::add_slices(const void* vectors, std::size_t count, const Id* ids, bool replace,
                        const WorkOptions& options) {
+  // A destructor: what is in must be finished, also when a monitor cancels the rest.
+  struct Finish {
+    Index& index;
+    const WorkOptions& options;
+    ~Finish() { index.finish_rows({options.threads, nullptr}); }
+  } finish{*this, options};
   const std::size_t slice = slice_per_thread * resolve_threads(options.threads);
   for (std::size_t begin = 0; begin < count; begin += slice) {
     const std::size_t part = std::min(slice, count - begin);
@@ -312,6 +318,8 @@ std::size_t Index::memory_bytes() const {
 }
 
 void Index::save(const std::filesystem::path& path) const {
+  check_not_inside_callback();
+  const std::lock_guard writer(writer_mutex_);
   const SharedLock lock(*this);
   io::Header header{};
   header.kind = static_cast<std::uint32_t>(file_kind());

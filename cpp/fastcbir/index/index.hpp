@@ -90,7 +90,7 @@ class Index {
   std::size_t memory_bytes() const;
   bool read_only() const { return read_only_; }
 
-  // Writes an .fcx file: atomically, in place of an old one. Throws std::system_error.
+  // Writes an .fcx file: atomically, in place of an old one; waits for a running change. Throws std::system_error.
   void save(const std::filesystem::path& path) const;
 
  protected:
@@ -120,6 +120,8 @@ class Index {
   virtual void adopt_structure() noexcept {}
   // Rows [first, vectors_.size()) are new: link them. Returns how many of them were finished, and the error if fewer.
   virtual ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) = 0;
+  // After the last slice of an add or update, however it ended. Searches run beside it, other changes and save do not.
+  virtual void finish_rows(const WorkOptions&) noexcept {}
   // Forget rows from `size` on: none of them was finished.
   virtual void truncate_rows(std::size_t size) = 0;
   // Rows of dead nodes are about to go; close_gaps moves the rest up in their order.
@@ -156,8 +158,8 @@ class Index {
   bool read_only_ = false;
 
   mutable std::shared_mutex data_mutex_;
-  mutable std::mutex gate_mutex_;  // held while waiting for the data: searches that come later queue behind a writer
-  std::mutex writer_mutex_;        // held by a change from its first slice to its last
+  mutable std::mutex gate_mutex_;    // held while waiting for the data: searches that come later queue behind a writer
+  mutable std::mutex writer_mutex_;  // held by a change from its first slice to its last, and while saving
   std::atomic<std::thread::id> writer_{};
 };
 

@@ -89,7 +89,7 @@ TEST_CASE("candidates are base + unit * (add + mul * (scale * sum + offset))") {
 TEST_CASE("a beam keeps the smallest keys, in order, and says where the first new one is") {
   for (const KernelTable* table : tables_under_test()) {
     CAPTURE(table->name);
-    for (const std::size_t capacity : {1, 2, 7, 8, 9, 64, 100, 128, 129, 300}) {
+    for (const std::size_t capacity : {1, 2, 7, 8, 9, 64, 100, 128, 129, 192, 300, 600}) {
       CAPTURE(capacity);
       std::mt19937_64 random(capacity);
       Lines<std::uint64_t> keys((capacity + 7) / 8 * 8);
