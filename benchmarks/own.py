@@ -94,14 +94,20 @@ ALGORITHMS = [
     ),
     *(
         entry(
-            f"hnsw-{codec}",
+            f"hnsw-{codec}{suffix}",
             "Hnsw",
-            {**_M16, "codec": codec},
+            {**_M16, "codec": codec, **more},
             queries=effort(),
             effort="ef",
             note="codes of the neighbours beside each node, exact distances in the result",
+            **only,
         )
         for codec in ("rabitq1", "rabitq2")
+        for suffix, more, only in (
+            ("", {}, {}),
+            ("-f16", {"dtype": "float16"}, {}),
+            ("-u8", {"dtype": "uint8"}, {"metrics": ("l2",), "dtypes": ("uint8",)}),
+        )
     ),
     *(
         entry(

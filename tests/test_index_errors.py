@@ -32,7 +32,10 @@ def index(request: pytest.FixtureRequest) -> fc.Index:
         ({"dim": 8, "method": fc.Hnsw(m=1)}, "m must be in 2..512, got 1"),
         ({"dim": 8, "method": fc.Hnsw(m=-1)}, "must not be negative"),
         ({"dim": 8, "method": fc.Hnsw(m=8, codec="rabitq1")}, "m must be a multiple of 16, got 8"),
-        ({"dim": 8, "method": fc.Hnsw(codec="pq")}, "codec must be None, 'rabitq1' or 'rabitq2', got 'pq'"),
+        (
+            {"dim": 8, "method": fc.Hnsw(codec="pq")},
+            "codec must be None, 'auto', 'rabitq1' or 'rabitq2', got 'pq'",
+        ),
         (
             {"dim": 8, "method": fc.Hnsw(codec="rabitq2"), "metric": "cosine", "dtype": "int8"},
             "can't estimate the cosine of 8-bit vectors",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from reference import DTYPES, METRICS, distances, make_vectors, recall
@@ -194,3 +196,22 @@ def test_codes_find_the_same_with_exact_distances(codec: str, metric: str, dtype
         assert (np.diff(row) >= 0).all()
     same = hits.ids == truth.ids
     np.testing.assert_array_equal(hits.distances[same], truth.distances[same])
+
+
+@pytest.mark.parametrize(
+    ("dim", "metric", "dtype", "m", "codec", "keep_pruned"),
+    [
+        (16, "l2", "float32", 16, None, False),
+        (96, "l2", "float32", 16, "rabitq2", False),
+        (256, "ip", "float16", 32, "rabitq2", True),
+        (257, "cosine", "float32", 16, "rabitq1", False),
+        (96, "cosine", "uint8", 16, None, False),
+        (96, "l2", "uint8", 16, "rabitq2", False),
+        (96, "l2", "float32", 24, None, False),
+    ],
+)
+def test_what_is_left_to_the_library_is_chosen_and_told(
+    dim: int, metric: Any, dtype: Any, m: int, codec: str | None, keep_pruned: bool
+) -> None:
+    index = fc.Index(dim, fc.Hnsw(m=m, codec="auto"), metric=metric, dtype=dtype)
+    assert index.method == fc.Hnsw(m=m, codec=codec, keep_pruned=keep_pruned)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,18 @@ Progress = Callable[[int, int], object]
 
 _new_tuple = tuple.__new__
 
-_CODE_BITS: dict[Literal["rabitq1", "rabitq2"] | None, int] = {None: 0, "rabitq1": 1, "rabitq2": 2}
+_CODE_BITS: dict[str | None, int] = {None: 0, "rabitq1": 1, "rabitq2": 2}
+
+
+def _settled(method: Hnsw, dim: int, metric: str, dtype: str) -> Hnsw:
+    """The method with what was left to the library chosen."""
+    if method.keep_pruned is None:
+        method = replace(method, keep_pruned=metric == "ip")
+    if method.codec == "auto":
+        possible = method.m % 16 == 0 and not (metric == "cosine" and dtype in ("uint8", "int8"))
+        codec: Literal["rabitq1", "rabitq2"] = "rabitq2" if dim <= 256 else "rabitq1"
+        method = replace(method, codec=codec if possible and dim >= 32 else None)
+    return method
 
 
 def _make_lists(dim: int, metric: str, dtype: str, method: Ivf | Imi) -> _core.Index:
@@ -87,15 +99,16 @@ class Index:
         elif isinstance(method, Hnsw):
             if method.m < 0 or method.ef_construction < 0 or not 0 <= method.seed < 2**64:
                 raise ValueError(f"the numbers of a method must not be negative, got {method}")
+            method = _settled(method, int(dim), metric, dtype_name)
             if method.codec not in _CODE_BITS:
-                raise ValueError(f"codec must be None, 'rabitq1' or 'rabitq2', got {method.codec!r}")
+                raise ValueError(f"codec must be None, 'auto', 'rabitq1' or 'rabitq2', got {method.codec!r}")
             core = _core.Hnsw(
                 dim,
                 metric,
                 dtype_name,
                 m=method.m,
                 ef_construction=method.ef_construction,
-                keep_pruned=method.keep_pruned,
+                keep_pruned=bool(method.keep_pruned),
                 seed=method.seed,
                 code_bits=_CODE_BITS[method.codec],
             )
@@ -113,7 +126,7 @@ class Index:
         index._method = Flat()
         if isinstance(core, _core.Hnsw):
             m, ef_construction, keep_pruned, seed, code_bits = core.params
-            codec = next(name for name, bits in _CODE_BITS.items() if bits == code_bits)
+            codec: Any = next(name for name, bits in _CODE_BITS.items() if bits == code_bits)
             index._method = Hnsw(m, ef_construction, keep_pruned, seed, codec)
         elif isinstance(core, _core.Ivf):
             nlist, imi_bits, code_bits, seed = core.params

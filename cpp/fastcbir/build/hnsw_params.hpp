@@ -13,9 +13,9 @@ struct HnswParams {
   // How many of the nearest nodes an insert looks at. "efConstruction" in the paper and elsewhere.
   std::uint32_t ef_construction = 200;
   // Fill a list with the nearest of the candidates that the selection rule pruned ("keepPrunedConnections").
-  // hnswlib leaves them out. With them, inner products of vectors of all lengths keep their recall, and image vectors
-  // gain at low ef; word vectors lose a little beyond .99, and building takes longer.
-  bool keep_pruned = true;
+  // hnswlib leaves them out. With them, inner products of vectors of all lengths keep their recall; but near-duplicates
+  // fill each other's lists, recall beyond .95 costs more, and building takes longer.
+  bool keep_pruned = false;
   // Of the levels drawn for nodes, and of the codec's rotation.
   std::uint64_t seed = 0;
   // Bits a dimension of the neighbours' codes beside each node (RaBitQ): 1 or 2, or 0 for none. With codes, 2 m must be

@@ -41,8 +41,8 @@ class PackedExpander {
 
   FASTCBIR_INLINE void prefetch_node(NodeId node) const {
     if (node == no_node) return;
-    prefetch(vectors_.row(node), std::min<std::size_t>(vectors_.stride_bytes(), 4096));
-    prefetch(links_.block(node, 0), links_.stride0_bytes());
+    prefetch(vectors_.row(node), std::min<std::size_t>(vectors_.stride_bytes(), 1024));
+    prefetch(links_.block(node, 0), std::min<std::size_t>(links_.stride0_bytes(), 1536));
   }
 
   std::size_t operator()(NodeId node, VisitedSet& visited, Neighborhood& neighborhood, SearchProgress& progress) const {
