@@ -12,7 +12,8 @@ pytest.importorskip("cv2")
 pytest.importorskip("typer")
 
 from album_helpers import TinyExtractor
-from match_helpers import corner_homography, photo, warped
+from match_helpers import corner_homography, warped
+from match_helpers import photo as large_photo
 from PIL import Image
 
 from fastcbir.cli import main
@@ -22,6 +23,11 @@ from fastcbir.image_index.local_features import LOCAL, FeatureCache
 from fastcbir.match import LocalFeatures, Matches, load_matcher
 
 SIFT = "sift"
+
+
+def photo(name: str = "astronaut") -> np.ndarray:
+    """A photograph, small, for many are looked at here."""
+    return np.asarray(Image.fromarray(large_photo(name)).resize((300, 300)))
 
 
 def save(path: Path, pixels: np.ndarray) -> Path:
@@ -35,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The astronaut turned and in the dark, so that the vectors prefer what only has the right colours."""
     place = tmp_path_factory.mktemp("photos")
     image = photo()
-    save(place / "same.png", warped(image, corner_homography((512, 512), 0.1, 3)) // 3)
+    save(place / "same.png", warped(image, corner_homography((300, 300), 0.1, 3)) // 3)
     for number, name in enumerate(("coffee", "chelsea", "rocket")):
         save(place / f"{name}.png", photo(name))
         noise = np.random.default_rng(number).permutation(image.reshape(-1, 3)).reshape(image.shape)
@@ -71,7 +77,7 @@ class Counting:
 
 
 def test_the_same_thing_comes_first_and_the_rest_keep_their_order(album: ImageIndex) -> None:
-    query = photo()[40:, 30:]
+    query = photo()[24:, 18:]
     plain = album.search(query, k=7)
     assert plain[0].path.name != "same.png" and plain[0].matches is None
     found = album.search(query, k=7, verify=SIFT)
@@ -127,6 +133,7 @@ def test_the_cache_keeps_to_its_limit_and_drops_what_was_used_longest_ago(tmp_pa
     cache.put(5, "m", features(1000))  # larger than all there may be
     assert cache.get(5, "m") is None and cache.get(4, "other") is None
     cache.close()
+    assert cache.path.stat().st_size < 3 * size + 50_000  # what was dropped gave its room back
 
 
 def test_a_damaged_cache_costs_time_only(album: ImageIndex) -> None:
@@ -160,14 +167,14 @@ def test_the_command_matches_draws_and_exports(
     assert main([*arguments, "--out", str(drawn)]) == 0
     assert "matches agree: the same thing (sift)" in capsys.readouterr().out
     with Image.open(drawn) as picture:
-        assert picture.size == (512 + 12 + 512, 512 + 34)
+        assert picture.size == (300 + 12 + 300, 300 + 34)
     assert main([*arguments, "--json", "--hloc", str(prefix)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["command"] == "match" and told["same"] and len(told["points_a"]) == told["matches"]
     h5py = pytest.importorskip("h5py")
     with h5py.File(f"{prefix}-features.h5") as file:
         points = file["query.png"]["keypoints"][:]
-        assert list(file["query.png"]["image_size"]) == [512, 512]
+        assert list(file["query.png"]["image_size"]) == [300, 300]
         others = file["same.png"]["keypoints"][:]
     with h5py.File(f"{prefix}-matches.h5") as file:
         partners = file["query.png/same.png"]["matches0"][:]

@@ -112,6 +112,8 @@ class FeatureCache:
 
     def _evict(self, connection: sqlite3.Connection) -> None:
         total = connection.execute("SELECT coalesce(sum(size), 0) FROM features").fetchone()[0]
+        if total <= self.limit:
+            return
         oldest = connection.execute("SELECT rowid, size FROM features ORDER BY used, rowid").fetchall()
         for row, size in oldest:
             if total <= self.limit:
@@ -134,10 +136,10 @@ class FeatureCache:
         )
         try:
             if self._writable:
+                connection.execute("PRAGMA auto_vacuum = FULL")  # first, for it must meet an empty file
                 # Derived: what a power cut loses is made again.
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
-                connection.execute("PRAGMA auto_vacuum = FULL")
                 connection.execute(_TABLE)
                 connection.execute(f"PRAGMA application_id = {_MARK}")
         except sqlite3.DatabaseError as error:
