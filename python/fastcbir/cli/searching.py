@@ -139,6 +139,13 @@ def _table(hits: list[PhotoHit]) -> None:
         console.print(table)
 
 
+def _order(hits: list[PhotoHit]) -> str:
+    """What the order of the hits is, for the page."""
+    if any(hit.confirmed for hit in hits):
+        return "What surely shows the same thing first, by the points that agree; then the nearest."
+    return "The nearest first."
+
+
 def _page(wanted: Wanted, hits: list[PhotoHit], total: int, html: Path | None, show: bool) -> int:
     from fastcbir.cli.evidence import evidence, found_in
     from fastcbir.report import Card, Page, Section, picture_of, write_page
@@ -173,7 +180,7 @@ def _page(wanted: Wanted, hits: list[PhotoHit], total: int, html: Path | None, s
         sections=[
             Section(
                 "Hits",
-                ("The nearest first. A click opens the photo.",) if hits else ("No photo found.",),
+                (f"{_order(hits)} A click opens the photo.",) if hits else ("No photo found.",),
                 cards=cards,
                 asked=asked,
             ),
