@@ -94,13 +94,18 @@ class CodeScorer : public ProbeWalk {
              const kernels::PackedQuery& query)
       : ProbeWalk(lists, probes), kernels_(kernels), query_(query) {}
 
-  // A block at a time, so that each meets the bound that those before it have made. Places of a last block that nobody has
-  // taken have codes whose estimates are infinite.
+  // A block at a time, so that each meets the bound that those before it have made.
   std::size_t score(float bound, Key* keys, std::size_t& found) {
     const std::size_t count = advance(InvertedLists::block_nodes);
     if (count == 0) return 0;
     prefetch_ahead();
-    found = kernels_.candidates(query_, first_, lists_.nodes(first_), probe_.value, bound, keys);
+    const NodeId* const nodes = lists_.nodes(first_);
+    found = kernels_.candidates(query_, first_, nodes, probe_.value, bound, keys);
+    if (count < InvertedLists::block_nodes) {
+      // Places of a last block that were never taken have infinite estimates; those given up by truncate() may not.
+      const auto gone = [&](Key key) { return std::find(nodes, nodes + count, node_of(key)) == nodes + count; };
+      found = static_cast<std::size_t>(std::remove_if(keys, keys + found, gone) - keys);
+    }
     return count;
   }
 

@@ -1,15 +1,18 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
 #include <vector>
 
 #include "fastcbir/core/rng.hpp"
 #include "fastcbir/search/candidates.hpp"
 #include "fastcbir/search/exact_scan.hpp"
+#include "fastcbir/search/inverted_scorers.hpp"
 #include "fastcbir/search/scan_lists.hpp"
 #include "fastcbir/search/top_k.hpp"
 #include "fastcbir/stop/policy.hpp"
+#include "fastcbir/storage/packed_codec.hpp"
 #include "fastcbir/storage/space.hpp"
 
 using namespace fastcbir;
@@ -123,5 +126,67 @@ TEST_CASE("candidates are the nearest of a stream") {
     std::sort(sorted.begin(), sorted.end());
     REQUIRE(sorted.size() == expected.size());
     for (std::size_t i = 0; i < sorted.size(); ++i) REQUIRE(sorted[i].node == expected[i].node);
+  }
+}
+
+TEST_CASE("estimates of lists are near the distances, and of nodes given up there are none") {
+  const Space space(dim, Metric::l2, ScalarType::f32);
+  const std::vector<float> input = some_vectors(100, 5);
+  VectorStore store(space);
+  store.append(space, input.data(), 100);
+  PackedCodec codec(space, 2, 0);
+  codec.set_unit(1);
+  InvertedLists lists(2, codec.block_bytes(InvertedLists::block_nodes));
+  const std::uint32_t room[2] = {45, 50};
+  lists.make_room(room);
+  AlignedBuffer rotated, scratch;
+  const std::size_t width = codec.padded_dim();
+  rotated.resize(100 * width * sizeof(float));
+  float* const floats = rotated.as<float>().data();
+  for (NodeId node = 0; node < 95; ++node) {
+    lists.append(node < 45 ? 0 : 1, node);
+    codec.rotate_row(store.row(node), floats + node * width, scratch);
+  }
+  PackedCodec::Workspace workspace;
+  for (std::size_t list = 0; list < 2; ++list) {  // row 99 is the centroid of both
+    codec.rotate_row(store.row(99), floats + 99 * width, scratch);
+    for (std::size_t at = 0; at < lists.block_count(list); ++at) {
+      std::vector<const float*> rows;
+      for (std::size_t i = at * 32; i < std::min<std::size_t>(lists.size(list), at * 32 + 32); ++i) {
+        rows.push_back(floats + lists.node(list, i) * width);
+      }
+      codec.pack(floats + 99 * width, rows, lists.block(list, at), workspace);
+    }
+  }
+  PreparedQuery query;
+  space.prepare(input.data() + 98 * dim, query);
+  PackedCodec::QueryScratch packed_scratch;
+  const kernels::PackedQuery packed = codec.prepare(query.data(), packed_scratch);
+  const float base = space.kernels().one(query.data(), store.row(99), dim);
+  const Probe probes[3] = {{base, 1}, {base, 0}, {base, 1}};
+  for (const std::size_t kept : {95, 77, 40, 5}) {
+    lists.truncate(kept);
+    std::vector<Neighbor> found;
+    struct Sink {
+      std::vector<Neighbor>& found;
+      float bound() const { return infinity; }
+      void push(float value, NodeId node) { found.push_back({value, node}); }
+    } sink{found};
+    SearchProgress progress;
+    scan_lists(CodeScorer(lists, std::span(probes).first(2), kernels::active().packed, packed), nullptr, sink,
+               NeverStop{}, progress);
+    CHECK(progress.distances == kept);
+    CHECK(progress.expansions == 2);
+    REQUIRE(found.size() == kept);
+    std::vector<bool> seen(kept);
+    double error = 0;
+    for (const Neighbor& neighbor : found) {
+      REQUIRE(neighbor.node < kept);
+      CHECK(!seen[neighbor.node]);
+      seen[neighbor.node] = true;
+      const float exact = space.kernels().one(query.data(), store.row(neighbor.node), dim);
+      error += std::abs(neighbor.distance - exact) / exact;
+    }
+    CHECK(error / static_cast<double>(kept) < 0.1);
   }
 }
