@@ -19,7 +19,7 @@ from fastcbir.errors import require
 __all__ = ["key", "make", "reduced"]
 
 _RECIPE = "1"  # to be raised with any change below
-_EXTRA, _PURPOSE = "bench", "the data set cnn-tiles"
+_EXTRA, _PURPOSE = "harness", "the data set cnn-tiles"
 _INPUT = 128  # pixels; the extractor's side for a tile, small so that thousands take seconds
 _SIDES = (96, 128, 192, 256)  # pixels in the photograph
 _OVERLAP = 4  # a tile starts each quarter of its side

@@ -51,7 +51,7 @@ def load_hdf5(path: str | Path, *, n: int | None = None, metric: str | None = No
         raise FormatError(
             f"{path}: an HDF5 file should start with {_SIGNATURE!r}, but this one with {head!r}"
         )
-    h5py = require("h5py", "bench", "reading HDF5 data sets")
+    h5py = require("h5py", "harness", "reading HDF5 data sets")
     try:
         with h5py.File(path, "r") as file:
             return _read(file, path, n, metric)
@@ -68,7 +68,7 @@ def save_hdf5(path: str | Path, dataset: Dataset) -> None:
     """
     if dataset.neighbors is None or dataset.distances is None:
         raise ValueError("ann-benchmarks' layout needs neighbors and distances; with_truth() computes them")
-    h5py = require("h5py", "bench", "writing HDF5 data sets")
+    h5py = require("h5py", "harness", "writing HDF5 data sets")
     bits = dataset.metric == "hamming"
     far = np.sqrt(dataset.distances) if dataset.metric == "l2" else dataset.distances
     with h5py.File(Path(path), "w") as file:

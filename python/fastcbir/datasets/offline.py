@@ -63,7 +63,7 @@ def load_offline(
         metric=BUILDERS[name].metric,
         neighbors=arrays["neighbors"] if whole else None,
         distances=arrays["distances"] if whole else None,
-        licence="derived from photographs that are free to use; see fastcbir.datasets.package_photos",
+        licence="of the photographs inside packages it is made from: see fastcbir.datasets.package_photos",
         source="photographs inside scikit-image, scikit-learn and matplotlib",
     )
 

@@ -15,7 +15,7 @@ from fastcbir.errors import require
 __all__ = ["key", "make"]
 
 _RECIPE = "1"  # to be raised with any change below
-_EXTRA, _PURPOSE = "bench", "the data set sift-photos"
+_EXTRA, _PURPOSE = "harness", "the data set sift-photos"
 # Lowe's 0.04 and 10 are made for matching; a data set wants many descriptors, faint and edge-like ones too.
 _CONTRAST, _EDGE, _MOST_PER_PHOTO = 0.01, 20.0, 8000
 
