@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -236,3 +237,26 @@ def test_stopping_the_training_changes_nothing() -> None:
         with pytest.raises(EnoughError):
             call(vectors, progress=stop)
         assert len(index) == 0 and index.info()["nlist"] == 0
+
+
+def test_searches_beside_adds_that_make_the_lists_anew() -> None:
+    vectors = clustered(6000, 12, "float32", 17)
+    index = fc.Index(12, fc.Ivf())
+    index.add(vectors[:200])
+
+    def grow() -> None:
+        for begin in range(200, 6000, 290):
+            index.add(vectors[begin : begin + 290], threads=1)
+        index.remove(np.arange(0, 1000))
+        index.compact(threads=1)
+
+    growing = threading.Thread(target=grow)
+    growing.start()
+    while growing.is_alive():
+        hits = index.search(vectors[1000:1010], k=3, threads=1)
+        found = hits.distances[hits.ids >= 0]
+        assert (hits.ids < 6000).all() and np.isfinite(found).all()
+    growing.join()
+    assert len(index) == 5000 and index.info()["nlist"] > 40
+    own = index.search(vectors[1000:], k=1, nprobe=8).ids[:, 0]
+    assert (own == np.arange(1000, 6000)).mean() > 0.999
