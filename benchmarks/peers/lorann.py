@@ -62,7 +62,7 @@ ALGORITHMS = [
         build={"rank": 32, "bits": 8, "train_size": 5},
         queries=tuple({"clusters": clusters, "rerank": rerank} for clusters, rerank in _SETTINGS),
         effort="rerank",
-        min_dim=17,
+        min_dim=64,
         note="sqrt(N) clusters, rank 32, 8 bits: its documentation's starting point",
     )
 ]

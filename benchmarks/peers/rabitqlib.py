@@ -83,7 +83,7 @@ class Ivf(_Searchable):
 
 def _entry(name: str, kind: str, note: str, **more: Any) -> Algorithm:
     return Algorithm(
-        name, f"benchmarks.peers.rabitqlib:{kind}", "rabitqlib", "rabitqlib", note=note, min_dim=32, **more
+        name, f"benchmarks.peers.rabitqlib:{kind}", "rabitqlib", "rabitqlib", note=note, min_dim=64, **more
     )
 
 
