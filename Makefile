@@ -42,7 +42,7 @@ lint: installed ## Style and types: ruff, mypy --strict, clang-format
 	$(BIN)/mypy
 	@$(BIN)/clang-format --dry-run --Werror $(CPP_FILES) && echo "clang-format: all C++ files are formatted"
 
-test-cpp: tools ## C++ tests, by ctest
+test-cpp: installed ## C++ tests, by ctest
 	@$(IN_VENV) sh scripts/test_cpp.sh
 
 test-python: installed ## Python tests
