@@ -62,17 +62,18 @@ def probes(*pairs: tuple[int, int]) -> tuple[dict[str, int], ...]:
 
 
 _LISTS = probes(
-    (2, 20),
-    (4, 25),
-    (8, 30),
-    (12, 40),
-    (16, 45),
-    (24, 50),
-    (32, 60),
-    (48, 80),
-    (64, 100),
-    (128, 150),
-    (256, 250),
+    (2, 12),
+    (4, 16),
+    (6, 20),
+    (8, 24),
+    (12, 28),
+    (16, 32),
+    (24, 40),
+    (32, 50),
+    (48, 64),
+    (64, 80),
+    (128, 120),
+    (256, 200),
 )
 _CELLS = probes((16, 30), (32, 40), (64, 50), (128, 60), (256, 80), (512, 120), (1024, 200))
 _M16 = {"m": 16, "ef_construction": 200}
@@ -115,7 +116,7 @@ ALGORITHMS = [
             "Ivf",
             {"codec": codec},
             queries=_LISTS,
-            effort="nprobe",
+            effort="rerank",
             note=f"about 2 sqrt(N) lists, {note}, exact distances in the result",
         )
         for name, codec, note in (
@@ -129,7 +130,7 @@ ALGORITHMS = [
         "Imi",
         {"bits": 5},
         queries=_CELLS,
-        effort="nprobe",
+        effort="rerank",
         note="inverted multi-index of 32 x 32 cells, codes of 2 bits a dimension",
     ),
 ]

@@ -20,7 +20,9 @@ FILES = ("test_minimal.py", "test_index_search.py", "test_index_changes.py", "te
 def main() -> int:
     files = [str(ROOT / "tests" / name) for name in FILES]
     default = fastcbir.isa()
-    others = [isa for isa in fastcbir.available_isas() if isa != default]
+    # avx512vnni and avx512vbmi differ in packed codes alone, which the C++ tests compare bit by bit.
+    done = (default, "avx512vnni") if default == "avx512vbmi" else (default,)
+    others = [isa for isa in fastcbir.available_isas() if isa not in done]
     print(f"instruction sets: {default} (tested above), then {', '.join(others) or 'no other'}", flush=True)
     for isa in others:
         print(f"FASTCBIR_ISA={isa}", flush=True)

@@ -57,6 +57,27 @@ def test_finds_what_is_nearest_with_exact_distances(method: Lists, dtype: str, m
     np.testing.assert_array_equal(single.distances[0], hits.distances[7])
 
 
+@pytest.mark.parametrize("method", [fc.Ivf(), fc.Ivf(nlist=7, codec="rabitq1"), fc.Imi(bits=3)])
+def test_a_batch_finds_what_its_queries_find_one_by_one(method: Lists) -> None:
+    vectors, queries = clustered(3000, 19, "float32", 18), clustered(75, 19, "float32", 19)
+    index = fc.Index(19, method)
+    index.add(vectors)
+    index.remove(np.arange(0, 3000, 7))
+    index.add(vectors[:50] + 0.01)
+    allow = np.arange(3050) % 3 > 0
+    for how in ({}, {"allow": allow}, {"max_distances": 700}):
+        for nprobe, rerank, k in ((1, 10, 3), (5, 40, 10), (7, 300, 20)):
+            whole = index.search(queries, k=k, nprobe=nprobe, rerank=rerank, threads=1, **how)  # type: ignore[arg-type]
+            for part in (queries[:1], queries[:38]):
+                hits = index.search(part, k=k, nprobe=nprobe, rerank=rerank, threads=2, **how)  # type: ignore[arg-type]
+                for mine, other in zip(hits, whole, strict=True):
+                    np.testing.assert_array_equal(mine, other[: len(part)])
+            found = whole.ids[whole.ids >= 0]
+            assert ((found % 7 > 0) | (found >= 3000)).all()
+            if "allow" in how:
+                assert allow[found].all()
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_all_lists_without_codes_are_exact(metric: str, dtype: str) -> None:

@@ -85,7 +85,7 @@ const LimitTable& limits_of(const std::string& isa) {
 #if defined(FASTCBIR_X86_ISLANDS)
   if (isa == "avx2") return avx2_limits;
   if (isa == "avx512") return avx512_limits;
-  if (isa == "avx512vnni") return avx512vnni_limits;
+  if (isa == "avx512vnni" || isa == "avx512vbmi") return avx512vnni_limits;
 #endif
 #if defined(FASTCBIR_NEON_ISLAND)
   if (isa == "neon") return neon_limits;

@@ -191,6 +191,15 @@ std::size_t IvfIndex::choose_lists(const void* query, const kernels::PackedQuery
   return list_count();
 }
 
+void IvfIndex::rerank(Candidates& candidates, const void* query, std::size_t k, Scratch& scratch) const {
+  scratch.named.clear();
+  candidates.for_each([&](NodeId node) { scratch.named.push_back(node); });
+  scratch.nearest.reset(k);
+  SearchProgress again;
+  scan_lists(NamedScorer(scratch.named, vectors_, space_.kernels(), space_.dim(), query), nullptr, scratch.nearest,
+             NeverStop{}, again);
+}
+
 template <class Stop>
 void IvfIndex::search_one(const Batch& batch, std::size_t query_index, std::size_t nprobe, Stop stop,
                           Scratch& scratch) const {
@@ -208,12 +217,7 @@ void IvfIndex::search_one(const Batch& batch, std::size_t query_index, std::size
     scratch.candidates.reset(effective_rerank(batch.options, batch.k));
     scan_lists(CodeScorer(structure_.lists, scratch.probes, kernels::active().packed, packed), batch.passing,
                scratch.candidates, stop, progress);
-    scratch.named.clear();
-    scratch.candidates.for_each([&](NodeId node) { scratch.named.push_back(node); });
-    scratch.nearest.reset(batch.k);
-    SearchProgress again;
-    scan_lists(NamedScorer(scratch.named, vectors_, space_.kernels(), space_.dim(), query), nullptr, scratch.nearest,
-               NeverStop{}, again);
+    rerank(scratch.candidates, query, batch.k, scratch);
   }
   emit(batch.output, batch.k, query_index, scratch.query, scratch.nearest.sorted(), progress.distances);
 }
@@ -226,10 +230,12 @@ void IvfIndex::search_batch(const Batch& batch) const {
   std::vector<NodeId> named;
   if (scan) batch.passing->for_each([&](std::size_t node) { named.push_back(static_cast<NodeId>(node)); });
   const auto budget = static_cast<std::uint32_t>(batch.options.max_distances);
-  parallel_for(batch.count, 1, batch.options.threads, batch.options.monitor,
+  const std::size_t grain = scan || budget > 0 ? 1 : together(batch, nprobe);
+  parallel_for(batch.count, grain, batch.options.threads, batch.options.monitor,
                [&](std::size_t, std::size_t begin, std::size_t end) {
                  auto lease = scratch_.lease();
                  Scratch& scratch = *lease;
+                 if (grain > 1) return search_together(batch, begin, end - begin, nprobe, scratch);
                  for (; begin < end; ++begin) {
                    if (scan) {
                      space_.prepare(batch.queries + begin * space_.input_bytes(), scratch.query);

@@ -11,6 +11,7 @@
 #include "fastcbir/index/index.hpp"
 #include "fastcbir/index/scratch_pool.hpp"
 #include "fastcbir/search/candidates.hpp"
+#include "fastcbir/search/scan_together.hpp"
 #include "fastcbir/search/top_k.hpp"
 
 namespace fastcbir {
@@ -49,6 +50,14 @@ class IvfIndex final : public Index {
     Candidates candidates;
     std::vector<NodeId> named;
     TopK nearest;
+
+    // Of many queries at once.
+    std::vector<PreparedQuery> prepared;
+    std::vector<PackedCodec::QueryScratch> tables;
+    std::vector<BatchedQuery> queries;
+    std::vector<Probe> all_probes;
+    std::vector<std::size_t> probe_ends;
+    Visits visits;
   };
 
   std::size_t effective_nprobe(const SearchOptions& options, std::size_t passing_count) const;
@@ -58,6 +67,13 @@ class IvfIndex final : public Index {
                            Scratch& scratch) const;
   template <class Stop>
   void search_one(const Batch& batch, std::size_t query_index, std::size_t nprobe, Stop stop, Scratch& scratch) const;
+  // Queries [first, first + count) of a batch, list by list: the same results as one by one, sooner.
+  void search_together(const Batch& batch, std::size_t first, std::size_t count, std::size_t nprobe,
+                       Scratch& scratch) const;
+  // How many queries to search together; 1 if lists would have too few visitors for that to pay.
+  std::size_t together(const Batch& batch, std::size_t nprobe) const;
+  // The k nearest of scratch.candidates, by the vectors themselves.
+  void rerank(Candidates& candidates, const void* query, std::size_t k, Scratch& scratch) const;
   std::size_t lists_for(std::size_t vectors) const;
 
   IvfParams params_;

@@ -72,6 +72,7 @@ CpuSupport cpu_support() {
              vl = has(extended.ebx, 31);
   support.avx512 = support.avx2 && (state & zmm_state) == zmm_state && f && dq && bw && vl;
   support.avx512vnni = support.avx512 && has(extended.ecx, 11);
+  support.avx512vbmi = support.avx512vnni && has(extended.ecx, 1);
   return support;
 }
 

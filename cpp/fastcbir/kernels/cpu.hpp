@@ -8,6 +8,7 @@ struct CpuSupport {
   bool avx2 = false;        // AVX2, FMA and F16C
   bool avx512 = false;      // AVX-512 F, BW, DQ and VL
   bool avx512vnni = false;  // the same and AVX-512 VNNI
+  bool avx512vbmi = false;  // the same and AVX-512 VBMI
   bool neon = false;        // aarch64's baseline
 };
 

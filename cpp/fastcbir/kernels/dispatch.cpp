@@ -19,7 +19,8 @@ std::vector<Candidate> candidates() {
   [[maybe_unused]] const CpuSupport support = cpu_support();
   return {
 #if defined(FASTCBIR_X86_ISLANDS)
-    {&avx512vnni_table, support.avx512vnni}, {&avx512_table, support.avx512}, {&avx2_table, support.avx2},
+    {&avx512vbmi_table, support.avx512vbmi}, {&avx512vnni_table, support.avx512vnni}, {&avx512_table, support.avx512},
+        {&avx2_table, support.avx2},
 #endif
 #if defined(FASTCBIR_NEON_ISLAND)
         {&neon_table, support.neon},

@@ -54,6 +54,7 @@ struct PackedQuery {
 //   planes x groups x 16 bytes, the plane of the higher bits first. A group's 16 bytes hold a nibble a neighbour, bit i
 //   for dimension i of the group: neighbour j is in byte (j % 8) * 2 + (j / 8) % 2, low nibble for j < 16.
 inline constexpr std::size_t packed_neighbors = 32;
+inline constexpr std::size_t packed_key_room = packed_neighbors + 8;  // kernels write beyond what they find
 constexpr std::size_t packed_block_bytes(std::size_t groups, std::size_t planes) {
   return 4 * packed_neighbors + planes * groups * 16;
 }
@@ -73,10 +74,13 @@ struct PackedKernels {
                        float outer, std::uint8_t* levels);
 
   // The estimate of neighbour j is base + unit * (add[j] + mul[j] * <query, code j>). Writes the keys of those below
-  // `bound`, with the nodes that `nodes[j]` names, in the order of j, and returns how many; keys has room for 40. Sums of
+  // `bound`, with the nodes that `nodes[j]` names, in the order of j, and returns how many; keys has packed_key_room. Sums of
   // table entries are exact: they must stay below 2^16 a plane. Blocks and nodes are 64-byte aligned.
   std::size_t (*candidates)(const PackedQuery& query, const void* block, const std::uint32_t* nodes, float base,
                             float bound, std::uint64_t* keys);
+  // The same for four queries of one codec at once: keys of query q begin at keys + q * packed_key_room, found[q] of them.
+  void (*candidates4)(const PackedQuery* const* queries, const void* block, const std::uint32_t* nodes,
+                      const float* bases, const float* bounds, std::uint64_t* keys, std::size_t* found);
   // table[16 g + b] = round((sum of the coordinates of group g whose bit is set in b - least such sum) / step).
   void (*table)(const float* coordinates, std::size_t groups, float step, std::uint8_t* table);
   // The Walsh-Hadamard transform in place, not normalised; count is a power of two, at least 16; 64-byte aligned.

@@ -10,6 +10,7 @@ extern const KernelTable scalar_table;
 extern const KernelTable avx2_table;
 extern const KernelTable avx512_table;
 extern const KernelTable avx512vnni_table;
+extern const KernelTable avx512vbmi_table;
 #endif
 #if defined(FASTCBIR_NEON_ISLAND)
 extern const KernelTable neon_table;

@@ -87,6 +87,14 @@ class RowScorer : public ProbeWalk {
   const NamedScorer& named_;
 };
 
+// Those keys whose nodes are in the block, to the front; their number. Places of a last block that were never taken have
+// infinite estimates; those given up by truncate() may not.
+inline std::size_t keep_present(std::span<const NodeId> nodes, Key* keys, std::size_t found) {
+  if (nodes.size() == InvertedLists::block_nodes) return found;
+  const auto gone = [&](Key key) { return std::find(nodes.begin(), nodes.end(), node_of(key)) == nodes.end(); };
+  return static_cast<std::size_t>(std::remove_if(keys, keys + found, gone) - keys);
+}
+
 // Estimates, from packed codes of the nodes' differences to their list's centroid.
 class CodeScorer : public ProbeWalk {
  public:
@@ -101,11 +109,7 @@ class CodeScorer : public ProbeWalk {
     prefetch_ahead();
     const NodeId* const nodes = lists_.nodes(first_);
     found = kernels_.candidates(query_, first_, nodes, probe_.value, bound, keys);
-    if (count < InvertedLists::block_nodes) {
-      // Places of a last block that were never taken have infinite estimates; those given up by truncate() may not.
-      const auto gone = [&](Key key) { return std::find(nodes, nodes + count, node_of(key)) == nodes + count; };
-      found = static_cast<std::size_t>(std::remove_if(keys, keys + found, gone) - keys);
-    }
+    found = keep_present({nodes, count}, keys, found);
     return count;
   }
 

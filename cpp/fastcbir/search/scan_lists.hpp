@@ -37,6 +37,12 @@ std::size_t keys_within(const float* values, std::size_t count, float bound, Nod
   return found;
 }
 
+// Those keys whose nodes pass, to the front; their number.
+inline std::size_t keep_passing(const NodeBitset& passing, Key* keys, std::size_t found) {
+  return static_cast<std::size_t>(std::remove_if(keys, keys + found, [&](Key key) { return !passing[node_of(key)]; }) -
+                                  keys);
+}
+
 // The rows of a store as lists of neighbours in memory.
 class BlockScorer {
  public:
@@ -130,10 +136,7 @@ void scan_lists(Scorer&& scorer, const NodeBitset* passing, Sink& sink, Stop&& s
   std::size_t found = 0;
   while (scorer.next()) {
     while (const std::size_t count = scorer.score(sink.bound(), keys, found)) {
-      if (passing != nullptr) {
-        found = static_cast<std::size_t>(
-            std::remove_if(keys, keys + found, [&](Key key) { return !(*passing)[node_of(key)]; }) - keys);
-      }
+      if (passing != nullptr) found = keep_passing(*passing, keys, found);
       if constexpr (requires { sink.push(keys, found); }) {
         if (found > 0) sink.push(keys, found);
       } else {

@@ -44,6 +44,7 @@ TEST_CASE("scalar is always offered, last; the best first; all under names of th
   CHECK(offered("avx2") == support.avx2);
   CHECK(offered("avx512") == support.avx512);
   CHECK(offered("avx512vnni") == support.avx512vnni);
+  CHECK(offered("avx512vbmi") == support.avx512vbmi);
   CHECK(offered("neon") == support.neon);
 }
 

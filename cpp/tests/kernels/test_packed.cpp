@@ -57,7 +57,7 @@ TEST_CASE("candidates are base + unit * (add + mul * (scale * sum + offset))") {
         Lines<std::uint32_t> nodes(packed_neighbors);
         for (std::uint32_t j = 0; j < packed_neighbors; ++j) nodes.data[j] = 0x7fffff00u + j;
         const float bound = 2.0f;
-        std::uint64_t keys[packed_neighbors];
+        std::uint64_t keys[kernels::packed_key_room];
         const std::size_t count = table->packed.candidates(query, block.data, nodes.data, 1.5f, bound, keys);
         std::size_t at = 0;
         const std::uint8_t* codes = block.data + 4 * packed_neighbors;
@@ -81,6 +81,51 @@ TEST_CASE("candidates are base + unit * (add + mul * (scale * sum + offset))") {
           ++at;
         }
         CHECK(at == count);
+      }
+    }
+  }
+}
+
+TEST_CASE("four queries at once find what each finds alone, to the bit, whatever the instruction set") {
+  for (const std::size_t groups : {4, 28}) {
+    for (const std::size_t planes : {1, 2}) {
+      std::mt19937 random(static_cast<unsigned>(groups + planes));
+      Lines<std::uint8_t> block(packed_block_bytes(groups, planes));
+      Lines<std::uint8_t> entries(4 * groups * 16);
+      for (std::size_t i = 0; i < block.size; ++i) block.data[i] = static_cast<std::uint8_t>(random());
+      for (std::size_t i = 0; i < entries.size; ++i) entries.data[i] = static_cast<std::uint8_t>(random());
+      auto* factors = reinterpret_cast<std::uint16_t*>(block.data);
+      for (std::size_t i = 0; i < 2 * packed_neighbors; ++i) {
+        factors[i] = static_cast<std::uint16_t>(0x3000 + random() % 0x0c00 + (random() % 2 << 15));
+      }
+      Lines<std::uint32_t> nodes(packed_neighbors);
+      for (std::uint32_t j = 0; j < packed_neighbors; ++j) nodes.data[j] = 3 * j + 1;
+      PackedQuery queries[4];
+      const PackedQuery* pointers[4];
+      const float bases[] = {1.5f, -2.0f, 0.0f, 7.25f};
+      const float bounds[] = {2.0f, infinity, -infinity, 1.0f};
+      for (std::size_t q = 0; q < 4; ++q) {
+        queries[q] = {entries.data + q * groups * 16,         groups, planes,
+                      0.01f + 0.001f * static_cast<float>(q), -3.0f,  16.0f};
+        pointers[q] = &queries[q];
+      }
+      std::vector<std::uint64_t> expected[4];
+      for (const KernelTable* table : tables_under_test()) {
+        CAPTURE(table->name);
+        std::uint64_t keys[4 * kernels::packed_key_room];
+        std::size_t found[4];
+        table->packed.candidates4(pointers, block.data, nodes.data, bases, bounds, keys, found);
+        for (std::size_t q = 0; q < 4; ++q) {
+          std::uint64_t alone[kernels::packed_key_room];
+          const std::size_t count =
+              table->packed.candidates(queries[q], block.data, nodes.data, bases[q], bounds[q], alone);
+          REQUIRE(found[q] == count);
+          CHECK(std::equal(alone, alone + count, keys + q * kernels::packed_key_room));
+          if (table == tables_under_test().front()) expected[q].assign(alone, alone + count);
+          CHECK(std::equal(alone, alone + count, expected[q].begin(), expected[q].end()));
+        }
+        CHECK(found[1] == packed_neighbors);
+        CHECK(found[2] == 0);
       }
     }
   }
