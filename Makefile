@@ -28,13 +28,14 @@ demo: ## Install with the demo's needs and search real photographs (PHOTOS=DIR a
 	@case "$$PHOTOS" in "~/"*) PHOTOS=$$HOME/$${PHOTOS#"~/"};; esac; \
 		$(BIN)/fastcbir demo --out build/demo $${PHOTOS:+--photos "$$PHOTOS"}
 
-# One after the other, the quick complaints first; each is a target of its own.
-test: ## Everything that must pass: style, types, C++ tests, Python tests, every instruction set, benchmark smoke
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory test-cpp
-	@$(MAKE) --no-print-directory test-python
-	@$(MAKE) --no-print-directory test-isas
-	@$(MAKE) --no-print-directory test-benchmarks
+# One after the other, the quick complaints first; each is a target of its own. What is installed is looked at once.
+ONWARDS = $(MAKE) --no-print-directory INSTALL=:
+test: installed ## Everything that must pass: style, types, C++ tests, Python tests, every instruction set, benchmark smoke
+	@$(ONWARDS) lint
+	@$(ONWARDS) test-cpp
+	@$(ONWARDS) test-python
+	@$(ONWARDS) test-isas
+	@$(ONWARDS) test-benchmarks
 
 lint: installed ## Style and types: ruff, mypy --strict, clang-format
 	$(BIN)/ruff check .

@@ -136,6 +136,7 @@ def settings(pytestconfig: pytest.Config, dataset_name: str, deadline: float | N
         pass_seconds=0.05 if smoke else 1.0,
         warm_up=20 if smoke else 100,
         build_timeout=60 if smoke else 3600,
+        ends_only=smoke,
     )
 
 

@@ -37,6 +37,7 @@ class Settings:
     warm_up: int = 100  # queries before each pass
     build_timeout: float = 3600.0
     modes: Sequence[str] = MODES
+    ends_only: bool = False  # of each algorithm's query settings only the first and the last
 
 
 @dataclass
@@ -48,6 +49,10 @@ class _Measured:
     times_ns: list[NDArray[np.int64]] = field(default_factory=list)
     single_ns: list[int] = field(default_factory=list)
     batch_ns: list[int] = field(default_factory=list)
+
+
+def _ends(grid: list[Params]) -> list[Params]:
+    return grid if len(grid) < 3 else [grid[0], grid[-1]]
 
 
 class Sweep:
@@ -144,7 +149,8 @@ class Sweep:
             self.say(f"{problem.name}: {name} built in {how}, {megabytes:.0f} MB")
         if builds:
             self._builds[name] = builds
-            self._grids[name] = {k: algorithm.queries_for(k) for k in self.settings.ks}
+            grids = {k: algorithm.queries_for(k) for k in self.settings.ks}
+            self._grids[name] = {k: _ends(grid) if self.settings.ends_only else grid for k, grid in grids.items()}
 
     def _measure(self) -> None:
         if not self._workers:
