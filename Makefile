@@ -47,7 +47,7 @@ test-cpp: installed ## C++ tests, by ctest
 	@$(IN_VENV) sh scripts/test_cpp.sh
 
 test-python: installed ## Python tests
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-isas: installed ## The index tests once more on each instruction set that this CPU has
 	@$(BIN)/python scripts/test_isas.py

@@ -149,8 +149,8 @@ class Sweep:
             self.say(f"{problem.name}: {name} built in {how}, {megabytes:.0f} MB")
         if builds:
             self._builds[name] = builds
-            grids = {k: algorithm.queries_for(k) for k in self.settings.ks}
-            self._grids[name] = {k: _ends(grid) if self.settings.ends_only else grid for k, grid in grids.items()}
+            chosen = _ends if self.settings.ends_only else list
+            self._grids[name] = {k: chosen(algorithm.queries_for(k)) for k in self.settings.ks}
 
     def _measure(self) -> None:
         if not self._workers:

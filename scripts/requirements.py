@@ -1,6 +1,6 @@
 """Print what one extra of pyproject.toml needs from other packages, one requirement a line.
 
-The extras of our own that it names are followed. With this list the packages can be downloaded while the core compiles.
+The extras of our own that it names are followed. With this list packages come while the core compiles.
 usage: python scripts/requirements.py EXTRA
 """
 

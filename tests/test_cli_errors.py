@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,21 +19,37 @@ from fastcbir.image_index.lock import WriterLock
 FAILED, USAGE, ALBUM, SETUP, INTERRUPTED = 1, 2, 3, 4, 130
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder of the test: photos/, empty/, broken/, an album a.fcbir, and what is none."""
+def make_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder of a test: photos/, empty/, broken/, an album a.fcbir, and what is none."""
     for name in ("XDG_DATA_HOME", "LOCALAPPDATA", "HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "data"))
+        monkeypatch.setenv(name, str(folder / "data"))
     monkeypatch.delenv("FASTCBIR_ALBUM", raising=False)
     monkeypatch.delenv("FASTCBIR_DEBUG", raising=False)
-    monkeypatch.chdir(tmp_path)
-    make_photos(tmp_path / "photos", 2)
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "text.jpg").write_text("no picture")
-    (tmp_path / "broken" / "nothing.png").touch()
+    monkeypatch.chdir(folder)
+    make_photos(folder / "photos", 2)
+    (folder / "empty").mkdir()
+    (folder / "broken").mkdir()
+    (folder / "broken" / "text.jpg").write_text("no picture")
+    (folder / "broken" / "nothing.png").touch()
     assert main(["index", "photos", "--extractor", FAST, "--album", "a.fcbir"]) == 0
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return make_home(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One such folder for all that goes wrong; afterwards its album is as it was."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = make_home(tmp_path_factory.mktemp("home"), monkeypatch)
+        before = sorted(path.name for path in folder.iterdir())
+        yield
+        assert sorted(path.name for path in folder.iterdir()) == before
+        assert main(["verify", *IN_A]) == 0
+        assert main(["search", "photos/1.jpg", *IN_A]) == 0
 
 
 IN_A = ("--album", "a.fcbir")
@@ -77,7 +94,7 @@ IN_A = ("--album", "a.fcbir")
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_errors(
-    home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+    unharmed: None, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
 ) -> None:
     capsys.readouterr()
     assert main(arguments) == code

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 
-from cli_helpers import FAST, command, environment, make_photos, make_picture, run
+from cli_helpers import FAST, command, environment, make_photos, make_picture, run, run_all
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="terminals and signals as POSIX has them")
 
@@ -61,20 +61,25 @@ def test_names_that_are_not_unicode(tmp_path: Path) -> None:
         pytest.skip("this file system takes Unicode names only")
     make_picture(folder / "two\nlines.jpg", 2)
     (folder / os.fsdecode(b"bad\xff.jpg")).write_text("no picture")
-    done = run(tmp_path, "index", folder, "--extractor", FAST)
+    done, found, document, paged, removed = run_all(
+        tmp_path,
+        ("index", folder, "--extractor", FAST),
+        ("search", folder / odd),
+        ("search", folder / odd, "--json"),
+        ("search", folder / odd, "--html", tmp_path / "page.html"),
+        ("remove", folder / odd),
+    )
     assert done.returncode == 0, done.stderr
     assert b"bad\xff.jpg" in done.stderr
-    done = run(tmp_path, "search", folder / odd)
-    assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
+    assert found.returncode == 0, found.stderr
+    first, second = found.stdout.splitlines()
     assert first.split(b"\t")[2] == os.fsencode(folder / odd)
     assert second.endswith(b"two\\x0alines.jpg")
-    hits = json.loads(run(tmp_path, "search", folder / odd, "--json").stdout)["hits"]
+    hits = json.loads(document.stdout)["hits"]
     assert [hit["path"] for hit in hits] == [str(folder / odd), str(folder / "two\nlines.jpg")]
-    done = run(tmp_path, "search", folder / odd, "--html", tmp_path / "page.html")
-    assert done.returncode == 0, done.stderr
+    assert paged.returncode == 0, paged.stderr
     assert "caf%E9.jpg" in (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert run(tmp_path, "remove", folder / odd).returncode == 0
+    assert removed.returncode == 0
 
 
 def test_an_output_that_lacks_letters(tmp_path: Path) -> None:

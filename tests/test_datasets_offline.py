@@ -113,6 +113,7 @@ def test_cnn_tiles_and_their_reduction(
     pytest.importorskip("onnxruntime")
     monkeypatch.setattr(cnn_tiles, "_SIDES", (96,))
     monkeypatch.setattr(cnn_tiles, "_OVERLAP", 2)
+    monkeypatch.setattr(cnn_tiles, "_INPUT", 64)
     data = load_dataset("cnn-tiles", cache=tmp_path)
     assert (data.base.dtype, data.dim, data.metric) == (np.float32, 1280, "cosine")
     assert len(data.base) > 200 and len(data.queries) > 30

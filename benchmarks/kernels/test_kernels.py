@@ -1,8 +1,8 @@
 """Nanoseconds per distance for each instruction set, beside the machine's limits measured in the same run.
 
-Builds `fastcbir_kernel_bench` (cpp/bench) beside the package or in build/bench, runs it, and leaves kernels.json, kernels.txt and
-machine.json in a folder of their own under benchmarks/runs, or under --out. A smoke run is short and keeps
-nothing.
+Builds `fastcbir_kernel_bench` (cpp/bench) where the package was built or in build/bench, runs it, and leaves
+kernels.json, kernels.txt and machine.json in a folder of their own under benchmarks/runs, or under --out. A
+smoke run is short and keeps nothing.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain help: half the time, for rich is not loaded
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -137,8 +137,15 @@ def index(
 @app.command()
 def search(
     image: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, metavar="IMAGE", help="Photo to search with.")
-    ],
+        Path | None,
+        typer.Argument(exists=True, dir_okay=False, metavar="IMAGE", help="Photo to search with."),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS", help='Search with words instead, such as "a red car" (docs/extractors.md).'
+        ),
+    ] = None,
     k: Annotated[
         int, typer.Option("-k", min=1, max=10_000, metavar="N", help="At most so many photos.")
     ] = 10,
@@ -168,8 +175,17 @@ def search(
         typer.Option("--verify", help="Compare point by point; what surely shows the same comes first."),
     ] = False,
     matcher: Matcher = None,
+    expand: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=1000,
+            metavar="N",
+            help="Search again with what the first N hits add; with --verify, with confirmed ones only.",
+        ),
+    ] = 0,
 ) -> int:
-    """Find the photos that look most like one.
+    """Find the photos that look most like one, or like what words say.
 
     The nearest come first; similarity is 1.000 for the same picture.
     """
@@ -178,7 +194,15 @@ def search(
     if json and (html is not None or show):
         raise CommandError("--json prints no page; leave out either --json, or --html and --open", USAGE)
     checked: bool | str = matcher or verify
-    wanted = searching.Wanted(image, k, glob=glob, after=after, before=before, verify=checked)
+    wanted = searching.Wanted(
+        searching.asked_for(image, text, checked),
+        k,
+        glob=glob,
+        after=after,
+        before=before,
+        verify=checked,
+        expand=expand,
+    )
     return searching.search(wanted, album, json=json, html=html, show=show)
 
 
@@ -252,6 +276,26 @@ def sync(
     from fastcbir.cli import indexing
 
     return indexing.sync(album, force=force, retry=retry, json=json)
+
+
+@app.command()
+def whiten(
+    strength: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, metavar="S", help="From 0, none, to 1: all directions count alike."),
+    ] = 0.5,
+    dim: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", show_default="all", help="Keep the N strongest directions."),
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Forget what was learned.")] = False,
+    album: Album = None,
+    json: Json = False,
+) -> int:
+    """Learn from the album's own photos which differences tell them apart; all searches then use it."""
+    from fastcbir.cli import looking_after
+
+    return looking_after.whiten(None if off else strength, dim, album, json=json)
 
 
 app.add_typer(models_app, name="models")

@@ -15,7 +15,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the model.")]
 models_app = typer.Typer(
     help="List the models that can look at photos; fetch, add and check others.",
     invoke_without_command=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain help: half the time, for rich is not loaded
 )
 
 

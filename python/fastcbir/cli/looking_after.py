@@ -1,4 +1,4 @@
-"""`fastcbir info`, `remove` and `verify`: what there is, taking out, checking."""
+"""`fastcbir info`, `remove`, `whiten` and `verify`: what there is, taking out, learning, checking."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastcbir.cli.albums import open_album
 from fastcbir.cli.codes import ALBUM, FAILED, OK
 from fastcbir.cli.output import complain, document, failures, plural, say, shown
 
-__all__ = ["info", "remove", "verify"]
+__all__ = ["info", "remove", "verify", "whiten"]
 
 
 def info(album: Path | None, *, json: bool) -> int:
@@ -30,6 +30,8 @@ def info(album: Path | None, *, json: bool) -> int:
     for number, folder in enumerate(about.folders):
         say(f"{'Folders' if not number else '':<10}{shown(folder)}")
     say(f"Model     {about.extractor}, {about.dim} numbers a photo, {about.metric} distance")
+    if about.projection:
+        say(f"Compared  through {about.projection}")
     kind = {"flat": "exact", "hnsw": "approximate (HNSW)"}.get(about.index_kind, about.index_kind)
     say(f"Search    {kind}, index {size(about.index_bytes)}, catalogue {size(about.catalogue_bytes)}")
     say(f"Made      {about.created_at:%Y-%m-%d %H:%M}")
@@ -56,6 +58,20 @@ def remove(photos: Sequence[str], album: Path | None, *, json: bool) -> int:
         quoting = "" if any(glob.has_magic(each) for each in photos) else "; quote globs, as in 'holiday/*'"
         complain(f"no photo of the album matches {', '.join(photos)}{quoting}")
     return OK if count else FAILED
+
+
+def whiten(strength: float | None, dim: int | None, album: Path | None, *, json: bool) -> int:
+    """Learn whitening, or forget it where strength is None."""
+    with open_album(album, writing=True) as opened:
+        count = opened.learn_whitening(strength, dim=dim)
+        about = opened.info()
+    if json:
+        document("whiten", {"album": about.path, "learned_from": count, "projection": about.projection})
+    elif strength is None:
+        say("Photos are compared by the model's own vectors.")
+    else:
+        say(f"Learned from {plural(count, 'photo')}; photos are now compared through {about.projection}.")
+    return OK
 
 
 def verify(album: Path | None, *, json: bool) -> int:

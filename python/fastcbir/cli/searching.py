@@ -17,28 +17,53 @@ from fastcbir.cli.output import complain, document, say, shown
 if TYPE_CHECKING:
     from fastcbir.image_index import PhotoHit
 
-__all__ = ["Wanted", "search"]
+__all__ = ["Wanted", "asked_for", "search"]
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is searched for: a photo, how many hits, which photos pass, and what verifies them."""
+    """What is searched for: a photo or words, how many hits, which photos pass, what verifies and widens."""
 
-    image: Path
+    asked: Path | str
     k: int
     glob: str | None = None
     after: str | None = None
     before: str | None = None
     verify: bool | str = False
+    expand: int = 0
+
+    @property
+    def image(self) -> Path | None:
+        return self.asked if isinstance(self.asked, Path) else None
+
+    @property
+    def name(self) -> str:
+        return self.asked.name if isinstance(self.asked, Path) else f"“{self.asked}”"
 
     @property
     def filtered(self) -> bool:
         return (self.glob, self.after, self.before) != (None, None, None)
 
 
+def asked_for(image: Path | None, text: str | None, verified: bool | str) -> Path | str:
+    """What to search with: a photo or words, and one of them alone."""
+    if image is not None and text is None:
+        return image
+    if text is None:
+        raise CommandError("name a photo to search with (IMAGE), or words with --text", USAGE)
+    if image is not None:
+        raise CommandError("search with a photo or with --text, not with both", USAGE)
+    if not text.strip():
+        raise CommandError("--text is empty; give some words", USAGE)
+    if verified:
+        raise CommandError("--verify compares photos; leave it out where words are searched with", USAGE)
+    return text
+
+
 def search(wanted: Wanted, album: Path | None, *, json: bool, html: Path | None, show: bool) -> int:
     """Search and tell; finding nothing because no photo passes the filters is no failure."""
     from fastcbir.extract.decode import DecodeError
+    from fastcbir.image_index import Text
 
     if html is not None and not html.expanduser().absolute().parent.is_dir():
         raise CommandError(f"can't write {html}: its folder does not exist", USAGE)
@@ -46,20 +71,21 @@ def search(wanted: Wanted, album: Path | None, *, json: bool, html: Path | None,
         path, total = photos.path, len(photos)
         try:
             hits: list[PhotoHit] = photos.search(
-                wanted.image,
+                wanted.asked if isinstance(wanted.asked, Path) else Text(wanted.asked),
                 wanted.k,
                 glob=wanted.glob,
                 after=wanted.after,
                 before=wanted.before,
                 verify=wanted.verify,
+                expand=wanted.expand,
             )
         except DecodeError as error:
-            raise CommandError(f"can't search with {wanted.image}: {_reason(error)}", FAILED) from error
+            raise CommandError(f"can't search with {wanted.asked}: {_reason(error)}", FAILED) from error
     if json:
         document(
             "search",
             {
-                "query": wanted.image.absolute(),
+                "query": wanted.asked if wanted.image is None else wanted.image.absolute(),
                 "album": path,
                 "hits": [_fields(hit, bool(wanted.verify)) for hit in hits],
             },
@@ -150,12 +176,10 @@ def _page(wanted: Wanted, hits: list[PhotoHit], total: int, html: Path | None, s
     from fastcbir.cli.evidence import evidence, found_in
     from fastcbir.report import Card, Page, Section, picture_of, write_page
 
-    asked = Card(
-        picture_of(wanted.image, "the query", side=640, linked=True),
-        wanted.image.name,
-        "the query",
-        whole=True,
-    )
+    asked = None
+    if wanted.image is not None:
+        picture = picture_of(wanted.image, "the query", side=640, linked=True)
+        asked = Card(picture, wanted.name, "the query", whole=True)
     cards = [
         Card(
             found_in(hit),
@@ -175,7 +199,7 @@ def _page(wanted: Wanted, hits: list[PhotoHit], total: int, html: Path | None, s
     ]
     page = Page(
         eyebrow="fastcbir search",
-        title=f"Photos like {wanted.image.name}",
+        title=f"Photos like {wanted.name}",
         lead=f"The nearest {len(hits):,} of {total:,} photos, by what they show.",
         sections=[
             Section(
@@ -184,7 +208,7 @@ def _page(wanted: Wanted, hits: list[PhotoHit], total: int, html: Path | None, s
                 cards=cards,
                 asked=asked,
             ),
-            *evidence(wanted.image, hits),
+            *(evidence(wanted.image, hits) if wanted.image is not None else ()),
         ],
     )
     if html is None:

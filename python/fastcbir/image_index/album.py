@@ -19,8 +19,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, overload
 
-import numpy as np
-
 from fastcbir.errors import AlbumLockedError
 from fastcbir.image_index import creation
 from fastcbir.image_index.catalogue import Catalogue
@@ -30,21 +28,18 @@ from fastcbir.image_index.extracting import AlbumExtractor, PhotoExtractor
 from fastcbir.image_index.intake import Intake
 from fastcbir.image_index.local_features import LOCAL, FeatureCache
 from fastcbir.image_index.lock import WriterLock
-from fastcbir.image_index.nearest import nearest_photos
-from fastcbir.image_index.query import Query, photo_filter, query_vectors
+from fastcbir.image_index.query import Query, photo_filter
 from fastcbir.image_index.removal import remove_photos
 from fastcbir.image_index.results import AddProgress, AddReport, AlbumInfo, PhotoHit, Problem, Progress
+from fastcbir.image_index.searching import Searcher, Wanted
 from fastcbir.image_index.survey import roots_of
-from fastcbir.image_index.verified import check_verifiable, verified_hits
 from fastcbir.image_index.verify import verify as verify_album
 from fastcbir.image_index.whitening import learn_whitening
 from fastcbir.match.protocol import PairMatcher
-from fastcbir.match.registry import load_matcher
 
 __all__ = ["ImageIndex"]
 
 PathLike = str | os.PathLike[str]
-_MAX_K = 10_000
 
 
 class ImageIndex:
@@ -63,7 +58,7 @@ class ImageIndex:
         self._extractor = extractor
         self._index = DerivedIndex(self.path / creation.INDEX, catalogue.identity)
         self._features = FeatureCache(self.path / LOCAL, writable=not self.read_only)
-        self._matchers: dict[str | None, PairMatcher] = {}
+        self._searcher = Searcher(catalogue, self._index, extractor, self._features)
 
     @classmethod
     def open(
@@ -253,6 +248,7 @@ class ImageIndex:
         before: str | date | None = None,
         verify: bool | str | PairMatcher = False,
         candidates: int = 100,
+        expand: int = 0,
     ) -> list[list[PhotoHit]]: ...
 
     @overload
@@ -266,6 +262,7 @@ class ImageIndex:
         before: str | date | None = None,
         verify: bool | str | PairMatcher = False,
         candidates: int = 100,
+        expand: int = 0,
     ) -> list[PhotoHit]: ...
 
     def search(
@@ -278,13 +275,14 @@ class ImageIndex:
         before: str | date | None = None,
         verify: bool | str | PairMatcher = False,
         candidates: int = 100,
+        expand: int = 0,
     ) -> list[PhotoHit] | list[list[PhotoHit]]:
         """The photos most similar to a query, the nearest first.
 
         Args:
-            query: a path, the bytes of an image file, a PIL image, an (H, W, 3) uint8 RGB array, or a (dim,)
-                vector; for several, a list of these. For an unchanged photo of the album
-                the stored vector is used, and no model is needed.
+            query: a path, the bytes of an image file, a PIL image, an (H, W, 3) uint8 RGB array, a (dim,)
+                vector, or Text("words") where the model knows text; for several, a list of these. For an
+                unchanged photo of the album the stored vector is used, and no model is needed.
             k: at most so many photos, 1 to 10,000. Copies of one content count each.
             glob: only photos whose path matches. `*` stands for any characters, "/" too, `?` for one, `[a-z]`
                 and `[!a-z]` for one of a set; a glob that does not begin with "/" or "*" matches at any
@@ -294,35 +292,23 @@ class ImageIndex:
             verify: compare the query point by point with the first `candidates`, and move ahead those that
                 surely show the same thing (docs/matching.md); True for the default matcher, or a matcher or
                 its name.
+            expand: search once more with the query made richer by so many of its first hits (alpha query
+                expansion); under `verify` by confirmed ones only. Distances are then from the richer query.
 
         Returns:
             list[PhotoHit], at most k, fewer where fewer photos pass; for several queries a list of such
             lists.
 
         Raises:
-            ValueError: k out of range; a vector of the wrong dim, zero or not finite; an image that can't be
-                decoded; a vector where `verify` needs a photo.
+            ValueError: k, candidates or expand out of range; a vector of the wrong dim, zero or not finite;
+                an image that can't be decoded; a vector or words where `verify` needs a photo.
+            ModelError: words, and the album's model knows no text.
             FileNotFoundError: the query's file does not exist.
         """
-        if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= _MAX_K:
-            raise ValueError(f"k must be a whole number from 1 to {_MAX_K}, got {k!r}")
-        wanted = photo_filter(glob, after, before)
+        wanted = Wanted(k, photo_filter(glob, after, before), verify, candidates, expand)
         several = isinstance(query, list | tuple)
         queries: list[Any] = list(query) if isinstance(query, list | tuple) else [query]
-        if not queries:
-            return []
-        if verify is not False:
-            check_verifiable(queries)
-        with self._catalogue.reading() as snapshot:
-            vectors = query_vectors(queries, snapshot, self._catalogue.identity.dim, self._extractor)
-        fetched = int(k) if verify is False else max(int(k), min(candidates, _MAX_K))
-        hits = nearest_photos(self._catalogue, self._index, vectors, fetched, wanted)
-        if verify is not False:
-            matcher = self._matcher(verify)
-            hits = [
-                verified_hits(one, found, int(k), matcher, self._catalogue, self._features)
-                for one, found in zip(queries, hits, strict=True)
-            ]
+        hits = self._searcher.search(queries, wanted)
         return hits if several else hits[0]
 
     def refresh(self) -> None:
@@ -345,14 +331,6 @@ class ImageIndex:
             The problems, empty when all is well. Nothing is changed.
         """
         return verify_album(self._catalogue, self.path / creation.INDEX)
-
-    def _matcher(self, wanted: bool | str | PairMatcher) -> PairMatcher:
-        if not isinstance(wanted, bool | str):
-            return wanted
-        name = wanted if isinstance(wanted, str) else None
-        if name not in self._matchers:
-            self._matchers[name] = load_matcher(name)
-        return self._matchers[name]
 
     def _for_writing(self, action: str) -> None:
         if self.read_only:

@@ -25,6 +25,7 @@ def open_or_create(
     if create and read_only:
         raise ValueError("create=True and read_only=True exclude each other")
     folder = Path(os.path.abspath(os.path.expanduser(os.fspath(path))))  # noqa: PTH100, PTH111
+    identity = None
     if not folder.exists():
         if not create:
             raise FileNotFoundError(
@@ -33,6 +34,7 @@ def open_or_create(
                 'FOLDER"',
                 str(folder),
             )
+        identity = identity_for(extractor)  # an unknown one leaves no empty folder behind
         folder.mkdir(parents=True, exist_ok=True)
     if not folder.is_dir():
         raise FormatError(f"{folder} is a file; an album is a folder, customarily named *.fcbir")
@@ -46,7 +48,7 @@ def open_or_create(
         _refuse_others(folder)
         with WriterLock(folder / LOCK):
             if Catalogue.is_unmade(catalogue):  # nobody else was quicker
-                Catalogue.create(catalogue, identity_for(extractor))
+                Catalogue.create(catalogue, identity or identity_for(extractor))
     if not catalogue.exists():
         raise FormatError(
             f"{folder} is a folder, but no album: it has no {CATALOGUE}. Name the album's folder; to make a "

@@ -14,6 +14,7 @@ from fastcbir.extract.onnx_session import core_count
 from fastcbir.image_index.catalogue import Catalogue
 from fastcbir.image_index.local_features import FeatureCache
 from fastcbir.image_index.paths import canonical_file
+from fastcbir.image_index.query import Text
 from fastcbir.image_index.results import PhotoHit
 from fastcbir.image_index.snapshot import Snapshot
 from fastcbir.image_index.walk import look_at
@@ -34,6 +35,8 @@ def check_verifiable(queries: Sequence[object]) -> None:
                 "verification compares photos, but the query is a vector; search with verify=False, or with "
                 "the photo that the vector is of"
             )
+        if isinstance(query, Text):
+            raise ValueError("verification compares photos, but the query is words; search with verify=False")
 
 
 def verified_hits(
@@ -43,6 +46,7 @@ def verified_hits(
     matcher: PairMatcher,
     catalogue: Catalogue,
     cache: FeatureCache,
+    seen: dict[int, Matches],
     how: Verification | None = None,
 ) -> list[PhotoHit]:
     """The first k after re-ranking, each with its matches.
@@ -51,6 +55,7 @@ def verified_hits(
 
     Args:
         query: an image, as ImageIndex.search() takes it.
+        seen: matches by content, for copies of one photo and for a second pass; what is matched is added.
 
     Raises:
         ValueError: the query can't be decoded.
@@ -79,8 +84,6 @@ def verified_hits(
             return features_of(photo)
         except ValueError:  # gone or broken since: the hit stays where it was
             return None
-
-    seen: dict[int, Matches] = {}  # copies of one photo are matched once
 
     how = how or Verification(threshold=matcher.tolerance)
 
