@@ -190,6 +190,89 @@ def test_nested_containers(write: Any, torch: types.SimpleNamespace) -> None:
     assert list(state_dict(write(tree, torch))) == ["w"]
 
 
+@WRITERS
+@pytest.mark.parametrize("module", ["numpy.core", "numpy._core"])
+def test_a_published_retrieval_network(write: Any, torch: types.SimpleNamespace, module: str) -> None:
+    """Laid out as the GeM networks of Radenovic et al. are: tensors, and beside them `meta`, whose learned
+    whitening is NumPy arrays, and numbers of NumPy's."""
+    rng = np.random.default_rng(0)
+    whitening = {"P": rng.normal(size=(4, 4)), "m": np.asfortranarray(rng.normal(size=(4, 1)).astype("f4"))}
+    meta = {
+        "architecture": "vgg16",
+        "pooling": "gem",
+        "mean": [0.485, 0.456, 0.406],
+        "whitening": np.bool_(False),
+        "outputdim": np.int64(512),
+        "Lw": {"retrieval-SfM-120k": {"ss": whitening, "ms": whitening}},
+    }
+    weight = Tensor.of(np.ones((2, 2), np.float32), "0")
+    tree = {"meta": meta, "epoch": np.int32(7), "min_loss": np.float64(0.25), "state_dict": {"w": weight}}
+    data = write(tree, torch)
+    if write is write_legacy:  # a zip archive has checksums
+        for name in (b"numpy._core", b"numpy.core"):
+            data = data.replace(b"c" + name + b".multiarray", b"c" + module.encode() + b".multiarray")
+    found = read_checkpoint(data)
+    assert (found["epoch"], found["min_loss"]) == (7, 0.25)
+    assert (found["meta"]["outputdim"], found["meta"]["whitening"]) == (512, False)
+    assert type(found["epoch"]) is int and type(found["min_loss"]) is float
+    learned = found["meta"]["Lw"]["retrieval-SfM-120k"]["ms"]
+    for name, values in whitening.items():
+        assert learned[name].dtype == values.dtype
+        np.testing.assert_array_equal(learned[name], values)
+    assert list(state_dict(data)) == ["w"]
+
+
+def test_arrays_of_all_kinds_of_numbers(torch: types.SimpleNamespace) -> None:
+    codes = ["<f2", "<f4", ">f8", "i1", "<u2", ">i4", "<i8", "?"]
+    arrays = {code: (np.arange(6).reshape(2, 3) % 2).astype(code) for code in codes}
+    arrays["empty"], arrays["one"] = np.zeros((0, 3)), np.array(1.5)
+    for protocol in (2, 5):
+        file = io.BytesIO()
+        for value in (MAGIC, 1001, {"little_endian": True}, {**arrays, "number": arrays["<f4"][1, 1]}, []):
+            pickle.dump(value, file, protocol)
+        found = read_checkpoint(file.getvalue())
+        assert found.pop("number") == 0.0
+        for name, values in arrays.items():
+            assert found[name].dtype == values.dtype.newbyteorder("=")
+            np.testing.assert_array_equal(found[name], values)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.array([{}], object),
+        np.array(["text"]),
+        np.zeros(2, [("a", "f4")]),
+        np.datetime64("2024-05-31"),
+        np.zeros(2, np.complex128),
+    ],
+    ids=lambda value: str(value.dtype),
+)
+def test_arrays_of_anything_else_are_refused(value: object, torch: types.SimpleNamespace) -> None:
+    with pytest.raises(ModelError, match=r"only numbers are read here"):
+        read_checkpoint(write_zip({"w": value}, torch))
+
+
+class Spelled:
+    """Pickled as a call of a function of NumPy's with these arguments, and a state."""
+
+    def __init__(self, *reduced: object) -> None:
+        self.reduced = reduced
+
+    def __reduce__(self) -> Any:
+        return self.reduced
+
+
+def test_an_array_may_not_reach_outside_its_bytes(torch: types.SimpleNamespace) -> None:
+    function, arguments, state = np.zeros(2, "f4").__reduce__()
+    for changed in ({1: (1 << 40,)}, {1: (-1, -2)}, {1: "2"}, {2: "f4"}, {4: b"1234567"}, {4: 8}):
+        wrong = tuple(changed.get(at, part) for at, part in enumerate(state))
+        with pytest.raises(ModelError, match="damaged"):
+            read_checkpoint(write_zip({"w": Spelled(function, arguments, wrong)}, torch))
+    with pytest.raises(ModelError, match="damaged"):
+        read_checkpoint(write_zip({"w": Spelled(function, arguments)}, torch))
+
+
 class Evil:
     """Runs a command when it is unpickled by the ordinary reader."""
 

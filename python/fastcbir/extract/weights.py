@@ -1,9 +1,9 @@
 """Reads the tensors of a torch checkpoint with neither torch nor trust.
 
-A checkpoint is a pickle, and a pickle may call anything. Here it may build dicts, lists, numbers, strings and
-tensors; whatever else it asks for is refused by name. Both of torch's layouts are read: the zip archive
-(torch >= 1.6: `NAME/data.pkl` beside `NAME/data/KEY`) and the older stream of five pickles followed by the
-storages.
+A checkpoint is a pickle, and a pickle may call anything. Here it may build dicts, lists, numbers, strings,
+tensors, and arrays of numbers (pickled_numpy.py); whatever else it asks for is refused by name. Both of
+torch's layouts are read: the zip archive (torch >= 1.6: `NAME/data.pkl` beside `NAME/data/KEY`) and the older
+stream of five pickles followed by the storages.
 
 Imports numpy alone.
 """
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcbir.errors import ModelError
+from fastcbir.extract import pickled_numpy
 
 __all__ = ["read_checkpoint", "state_dict"]
 
@@ -148,6 +149,7 @@ _ADMITTED: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor_v2"): _tensor_v2,
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch", "Size"): tuple,
+    **pickled_numpy.ADMITTED,
     **{("torch", name): _StorageType(name) for name in _STORAGES},
 }
 
@@ -156,7 +158,7 @@ class _Unpickler(pickle.Unpickler):
     """A pickle reader whose whole world is `_ADMITTED`."""
 
     def __init__(self, file: io.BufferedIOBase, source: str, storages: dict[str, _Storage]) -> None:
-        super().__init__(file, encoding="utf-8")
+        super().__init__(file, encoding="latin1")  # what Python 2 wrote may be bytes
         self._source = source
         self._storages = storages
 
@@ -165,8 +167,9 @@ class _Unpickler(pickle.Unpickler):
             return _ADMITTED[module, name]
         except KeyError:
             raise ModelError(
-                f"{self._source}: refused, for its pickle wants {module}.{name}; only tensors and plain "
-                "containers are read here. Save the model's state_dict() instead of the model"
+                f"{self._source}: refused, for its pickle wants {module}.{name}; only tensors, arrays of "
+                "numbers and plain containers are read here. Save the model's state_dict() instead of "
+                "the model"
             ) from None
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -195,8 +198,8 @@ def read_checkpoint(path: str | Path | bytes) -> Any:
         path: the .pth or .pt file, or its bytes.
 
     Returns:
-        What was saved: dicts, lists, tuples, numbers, strings, and a NumPy array for each tensor. float16
-        stays float16; bfloat16 becomes float32.
+        What was saved: dicts, lists, tuples, numbers, strings, and a NumPy array for each tensor or array.
+        float16 stays float16; bfloat16 becomes float32.
 
     Raises:
         ModelError: the file is no checkpoint, is damaged, or its pickle wants something other than tensors
@@ -299,7 +302,7 @@ def _read_legacy(data: bytes, source: str) -> Any:
 
 def _resolve(tree: Any) -> Any:
     """Replace each described tensor by its array, in copies of the containers."""
-    if isinstance(tree, _Tensor):
+    if isinstance(tree, _Tensor | pickled_numpy.PickledArray):
         return tree.array()
     if isinstance(tree, dict):
         return {key: _resolve(value) for key, value in tree.items()}
