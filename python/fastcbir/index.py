@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcbir import _core
+from fastcbir.list_plan import ListPlan, bytes_named, plan_lists
+from fastcbir.methods import CODE_BITS, make_lists, settled
 from fastcbir.types import Flat, Hits, Hnsw, Imi, Ivf, Method, RangeHits
 
 __all__ = ["Index", "available_isas", "isa", "load"]
@@ -19,45 +21,6 @@ __all__ = ["Index", "available_isas", "isa", "load"]
 Progress = Callable[[int, int], object]
 
 _new_tuple = tuple.__new__
-
-_CODE_BITS: dict[str | None, int] = {None: 0, "rabitq1": 1, "rabitq2": 2}
-
-
-def _settled(method: Hnsw, dim: int, metric: str, dtype: str) -> Hnsw:
-    """The method with what was left to the library chosen."""
-    if method.keep_pruned is None:
-        method = replace(method, keep_pruned=metric == "ip")
-    if method.codec == "auto":
-        possible = method.m % 16 == 0 and not (metric == "cosine" and dtype in ("uint8", "int8"))
-        codec: Literal["rabitq1", "rabitq2"] = "rabitq2" if dim <= 256 else "rabitq1"
-        method = replace(method, codec=codec if possible and dim >= 32 else None)
-    return method
-
-
-def _make_lists(dim: int, metric: str, dtype: str, method: Ivf | Imi) -> _core.Index:
-    nlist = method.nlist if isinstance(method, Ivf) else None
-    bits = method.bits if isinstance(method, Imi) else None
-    for name, value, most in (("nlist", nlist, 2**22), ("bits", bits, 12)):
-        if value is not None and not 1 <= value <= most:
-            raise ValueError(f"{name} must be in 1..{most}, got {value}")
-    if not 0 <= method.seed < 2**64:
-        raise ValueError(f"the numbers of a method must not be negative, got {method}")
-    if method.codec not in _CODE_BITS:
-        raise ValueError(f"codec must be None, 'rabitq1' or 'rabitq2', got {method.codec!r}")
-    if metric == "cosine" and dtype in ("uint8", "int8") and method.codec is not None:
-        raise ValueError(
-            f"codec {method.codec!r} can't estimate the cosine of 8-bit vectors; "
-            "use codec=None, or dtype float16"
-        )
-    return _core.Ivf(
-        dim,
-        metric,
-        dtype,
-        nlist=nlist or 0,
-        imi_bits=bits or 0,
-        code_bits=_CODE_BITS[method.codec],
-        seed=method.seed,
-    )
 
 
 class Index:
@@ -80,7 +43,7 @@ class Index:
         ValueError: an argument is out of range.
     """
 
-    __slots__ = ("_core", "_method")
+    __slots__ = ("_core", "_method", "_plan")
 
     def __init__(
         self,
@@ -99,8 +62,8 @@ class Index:
         elif isinstance(method, Hnsw):
             if method.m < 0 or method.ef_construction < 0 or not 0 <= method.seed < 2**64:
                 raise ValueError(f"the numbers of a method must not be negative, got {method}")
-            method = _settled(method, int(dim), metric, dtype_name)
-            if method.codec not in _CODE_BITS:
+            method = settled(method, int(dim), metric, dtype_name)
+            if method.codec not in CODE_BITS:
                 raise ValueError(f"codec must be None, 'auto', 'rabitq1' or 'rabitq2', got {method.codec!r}")
             core = _core.Hnsw(
                 dim,
@@ -110,29 +73,41 @@ class Index:
                 ef_construction=method.ef_construction,
                 keep_pruned=bool(method.keep_pruned),
                 seed=method.seed,
-                code_bits=_CODE_BITS[method.codec],
+                code_bits=CODE_BITS[method.codec],
             )
         elif isinstance(method, (Ivf, Imi)):
-            core = _make_lists(dim, metric, dtype_name, method)
+            core = make_lists(dim, metric, dtype_name, method)
         else:
             raise ValueError(f"method must be Flat(), Hnsw(...), Ivf(...) or Imi(...), got {method!r}")
         self._core: _core.Index = core
         self._method: Method = method
+        self._plan: ListPlan | None = None
 
     @classmethod
     def _from_core(cls, core: _core.Index) -> Index:
         index = cls.__new__(cls)
-        index._core = core
-        index._method = Flat()
+        index._core, index._method, index._plan = core, Flat(), None
         if isinstance(core, _core.Hnsw):
             m, ef_construction, keep_pruned, seed, code_bits = core.params
-            codec: Any = next(name for name, bits in _CODE_BITS.items() if bits == code_bits)
+            codec: Any = next(name for name, bits in CODE_BITS.items() if bits == code_bits)
             index._method = Hnsw(m, ef_construction, keep_pruned, seed, codec)
         elif isinstance(core, _core.Ivf):
             nlist, imi_bits, code_bits, seed = core.params
-            codec = next(name for name, bits in _CODE_BITS.items() if bits == code_bits)
+            codec = next(name for name, bits in CODE_BITS.items() if bits == code_bits)
             index._method = Imi(imi_bits, codec, seed) if imi_bits else Ivf(nlist or None, codec, seed)
         return index
+
+    def _keep_to_memory(self, vectors: npt.ArrayLike) -> None:
+        """Ivf(memory=...): choose, now that it is known how many vectors there are."""
+        method = self._method
+        if self._plan is not None or not isinstance(method, Ivf) or method.memory is None:
+            return
+        count = method.expected or len(np.asarray(vectors))
+        budget = bytes_named(method.memory)
+        plan = plan_lists(count, self.dim, self.dtype, budget, nlist=method.nlist)
+        method = replace(method, codec=plan.codec, nlist=plan.nlist if method.expected else method.nlist)
+        self._core = make_lists(self.dim, self.metric, self.dtype, method)
+        self._method, self._plan = method, plan
 
     def add(
         self,
@@ -159,6 +134,7 @@ class Index:
                 or present already (`update` replaces). Then nothing has been added.
             RuntimeError: the index was loaded with mmap=True, or this is its own progress callback.
         """
+        self._keep_to_memory(vectors)
         return self._core.add(vectors, ids, threads, progress)
 
     def train(
@@ -177,6 +153,7 @@ class Index:
             ValueError: as for `add`, or too few vectors. Then nothing has changed.
             RuntimeError: as for `add`, or the method is not trained.
         """
+        self._keep_to_memory(vectors)
         self._core.train(vectors, threads, progress)
 
     def update(
@@ -299,8 +276,10 @@ class Index:
 
     def info(self) -> dict[str, Any]:
         """What the index is and holds: kind, method, dim, metric, dtype, sizes, memory, instruction set; for
-        inverted lists how many there are (`nlist`, 0 until trained)."""
-        lists = {"nlist": self._core.nlist} if isinstance(self._core, _core.Ivf) else {}
+        inverted lists how many there are (`nlist`, 0 until trained), and the `plan` of `Ivf(memory=...)`."""
+        lists: dict[str, Any] = {"nlist": self._core.nlist} if isinstance(self._core, _core.Ivf) else {}
+        if self._plan is not None:
+            lists["plan"] = self._plan
         return {
             "kind": self._core.kind,
             "method": self._method,

@@ -58,11 +58,17 @@ class Ivf:
             every vector of a visited list: the only choice for the cosine of 8-bit vectors.
         seed: of the training sample, the first centroids and the codec's rotation. The same seed and vectors
             give the same index on any number of threads.
+        memory: what searching may take, as a number of bytes or as "8GB". The first `add` or `train` then
+            chooses the finest codec that fits, and whether the vectors themselves do;
+            `index.info()["plan"]` says what it chose and what to do. None: no limit.
+        expected: with `memory`, how many vectors there will be. None: those of the first `add` or `train`.
     """
 
     nlist: int | None = None
     codec: Literal["rabitq1", "rabitq2"] | None = "rabitq2"
     seed: int = 0
+    memory: str | int | None = None
+    expected: int | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 
 #include "fastcbir/build/train_partition.hpp"
 #include "fastcbir/index/ivf_index.hpp"
+#include "fastcbir/io/advice.hpp"
 
 namespace fastcbir {
 namespace {
@@ -47,6 +48,9 @@ IvfIndex::IvfIndex(const Space& space, const io::Reader& reader, bool mapped, bo
   structure_.lists = InvertedLists(extents.as<ListExtent>(), code_bytes, reader.section(io::list_blocks_tag, mapped));
   list_count_ = lists;
   pack_centroids(structure_, space);
+  // Lists are read as runs, but of the rows only those that are compared exactly.
+  if (mapped && structure_.codec != nullptr)
+    io::expect_scattered_reads(vectors_.bytes().data(), vectors_.bytes().size());
   if (!verify) return;
   try {
     structure_.lists.check(reader.header().vector_count);

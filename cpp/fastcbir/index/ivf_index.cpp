@@ -165,11 +165,11 @@ std::size_t IvfIndex::effective_rerank(const SearchOptions& options, std::size_t
   return params_.code_bits == 2 ? 2 * k + 16 : 3 * k + 50;
 }
 
-// The lists to visit, nearest centroid first. By codes first, where centroids have some; then twice as many as wanted are
-// compared exactly, and the estimates of the rows in a list start from that.
+// The lists to visit, nearest centroid first. By codes first, where centroids have some; then half as many again as
+// wanted are compared exactly, and the estimates of the rows in a list start from that.
 std::size_t IvfIndex::choose_lists(const void* query, const kernels::PackedQuery* packed, std::size_t nprobe,
                                    Scratch& scratch) const {
-  const std::size_t candidates = 2 * nprobe + 16;
+  const std::size_t candidates = nprobe + nprobe / 2 + 8;
   if (packed == nullptr || structure_.coarse.list_count() == 0 || candidates * 2 > list_count()) {
     structure_.partition->probe(query, nprobe, structure_.lists, scratch.probing, scratch.probes);
     return structure_.partition->probe_cost();

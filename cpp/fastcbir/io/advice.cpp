@@ -1,0 +1,28 @@
+#include "fastcbir/io/advice.hpp"
+
+#include <cstdint>
+
+#ifndef _WIN32
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
+namespace fastcbir::io {
+
+#ifdef _WIN32
+
+void expect_scattered_reads(const void*, std::size_t) noexcept {}
+
+#else
+
+void expect_scattered_reads(const void* data, std::size_t size) noexcept {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  // Whole pages within: what shares a page with its neighbours is left to them.
+  const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(data) + page - 1) / page * page;
+  const std::uintptr_t end = (reinterpret_cast<std::uintptr_t>(data) + size) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_RANDOM);
+}
+
+#endif
+
+}  // namespace fastcbir::io

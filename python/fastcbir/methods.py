@@ -1,0 +1,56 @@
+"""From what users choose to what the core is made with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from fastcbir import _core
+from fastcbir.list_plan import bytes_named
+from fastcbir.types import Hnsw, Imi, Ivf
+
+__all__ = ["CODE_BITS", "make_lists", "settled"]
+
+CODE_BITS: dict[str | None, int] = {None: 0, "rabitq1": 1, "rabitq2": 2}
+
+
+def settled(method: Hnsw, dim: int, metric: str, dtype: str) -> Hnsw:
+    """The method with what was left to the library chosen."""
+    if method.keep_pruned is None:
+        method = replace(method, keep_pruned=metric == "ip")
+    if method.codec == "auto":
+        possible = method.m % 16 == 0 and not (metric == "cosine" and dtype in ("uint8", "int8"))
+        codec: Literal["rabitq1", "rabitq2"] = "rabitq2" if dim <= 256 else "rabitq1"
+        method = replace(method, codec=codec if possible and dim >= 32 else None)
+    return method
+
+
+def make_lists(dim: int, metric: str, dtype: str, method: Ivf | Imi) -> _core.Index:
+    """The core of inverted lists. Raises ValueError for parameters out of range."""
+    nlist = method.nlist if isinstance(method, Ivf) else None
+    bits = method.bits if isinstance(method, Imi) else None
+    for name, value, most in (("nlist", nlist, 2**22), ("bits", bits, 12)):
+        if value is not None and not 1 <= value <= most:
+            raise ValueError(f"{name} must be in 1..{most}, got {value}")
+    if not 0 <= method.seed < 2**64:
+        raise ValueError(f"the numbers of a method must not be negative, got {method}")
+    if method.codec not in CODE_BITS:
+        raise ValueError(f"codec must be None, 'rabitq1' or 'rabitq2', got {method.codec!r}")
+    if isinstance(method, Ivf) and method.memory is not None:
+        bytes_named(method.memory)
+        if method.codec is None:
+            raise ValueError("memory is for lists with codes: leave codec to what it is by default")
+    if metric == "cosine" and dtype in ("uint8", "int8") and method.codec is not None:
+        raise ValueError(
+            f"codec {method.codec!r} can't estimate the cosine of 8-bit vectors; "
+            "use codec=None, or dtype float16"
+        )
+    return _core.Ivf(
+        dim,
+        metric,
+        dtype,
+        nlist=nlist or 0,
+        imi_bits=bits or 0,
+        code_bits=CODE_BITS[method.codec],
+        seed=method.seed,
+    )
