@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 import fastcbir as fc
 from benchmarks.machine import describe_machine
+from fastcbir.list_plan import plan_lists
 
 Array = NDArray[Any]
 _BLOCK = 32
@@ -136,6 +137,20 @@ def predicted(coefficients: Array, blocks: float, rows: float, working_set: floa
     return float(np.dot(coefficients, features(blocks, rows, working_set)))
 
 
+def foretold(coefficients: Array, vectors: int, dim: int, nlist: int, nprobe: int, rerank: int) -> str:
+    """A line of the table for sets that no machine at hand holds: float32, codes of 2 bits."""
+    plan = plan_lists(vectors, dim, "float32", 2**62, nlist=nlist, codecs=("rabitq2",))
+    blocks = (nprobe * vectors / nlist + nlist) / _BLOCK + nprobe / 2
+    rows = rerank + centroid_rows(nprobe)
+    took = predicted(coefficients, blocks, rows, plan.resident_bytes)
+    lists = plan.resident_bytes - vectors * -(-dim * 4 // 64) * 64
+    centroids = nlist / _BLOCK
+    return (
+        f"| {vectors:,} | {nlist:,} | {nprobe} | {centroids:,.0f} + {blocks - centroids:,.0f} | {rows} "
+        f"| {took / 1000:.2f} ms | {lists / 1e9:.1f} GB | {(plan.resident_bytes - lists) / 1e9:.0f} GB |"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -144,18 +159,31 @@ def main() -> None:
     parser.add_argument("--check", type=int, default=10_000_000)
     parser.add_argument("--check-nlist", type=int, help="lists of the large set; default: 2 sqrt(N)")
     parser.add_argument("--dim", type=int, default=16)
+    parser.add_argument(
+        "--vectors", type=Path, help="(N, dim) .npy to take the small sets from; no check then"
+    )
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="write points, coefficients and predictions as JSON")
     args = parser.parse_args()
     settings = [(nprobe, rerank) for nprobe in (4, 8, 16, 32, 64) for rerank in (20, 60)]
-    queries = clustered(args.queries, args.dim, 1)
     points: list[Point] = []
+    if args.vectors:
+        given = np.random.default_rng(0).permutation(np.load(args.vectors)).astype(np.float32)
+        queries, given = given[: args.queries], given[args.queries :]
+        args.dim, args.check = given.shape[1], 0
+        args.sizes = [size for size in args.sizes if size <= len(given)]
+    else:
+        queries = clustered(args.queries, args.dim, 1)
     for size in args.sizes:
-        points += measured(clustered(size, args.dim, 2), queries, settings, args.rounds)
+        vectors = given[:size] if args.vectors else clustered(size, args.dim, 2)
+        points += measured(vectors, queries, settings, args.rounds)
     coefficients = fit(points)
     for name, value in zip(_TERMS, coefficients, strict=True):
         print(f"{name}: {value * 1000:.1f} ns")
+    for vectors_to_come in (10**8, 10**9):
+        for nlist in (round(2 * vectors_to_come**0.5), round((64 * vectors_to_come) ** 0.5)):
+            print(foretold(coefficients, vectors_to_come, args.dim, nlist, 64, 60))
     check: list[Point] = []
     if args.check:
         large = clustered(args.check, args.dim, 2)
@@ -166,8 +194,8 @@ def main() -> None:
             mean, worst = np.mean(np.abs(errors)), max(errors, key=abs)
             print(f"{kind}: error {mean:.1%} on average, {worst:+.1%} at worst")
     for p in check:
-        foretold = predicted(coefficients, p.blocks, p.rows, p.working_set)
-        print(f"  nprobe {p.nprobe}, rerank {p.rerank}: {p.microseconds} us, foretold {foretold:.1f}")
+        said = predicted(coefficients, p.blocks, p.rows, p.working_set)
+        print(f"  nprobe {p.nprobe}, rerank {p.rerank}: {p.microseconds} us, foretold {said:.1f}")
     if args.out:
         report = {
             "machine": describe_machine(["fastcbir", "numpy"]),

@@ -17,6 +17,7 @@ void expect_scattered_reads(const void*, std::size_t) noexcept {}
 
 void expect_scattered_reads(const void* data, std::size_t size) noexcept {
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  if (size / page < static_cast<std::size_t>(sysconf(_SC_PHYS_PAGES)) / 2) return;
   // Whole pages within: what shares a page with its neighbours is left to them.
   const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(data) + page - 1) / page * page;
   const std::uintptr_t end = (reinterpret_cast<std::uintptr_t>(data) + size) / page * page;
