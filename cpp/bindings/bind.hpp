@@ -5,11 +5,12 @@
 
 #include <string>
 
-#include "fastcbir/storage/space.hpp"
+#include "fastcbir/index/index.hpp"
 
 namespace fastcbir::bindings {
 
 void bind_index(pybind11::module_& module);
+void bind_stop(pybind11::class_<Index>& index);
 void bind_flat(pybind11::module_& module);
 void bind_hnsw(pybind11::module_& module);
 void bind_match(pybind11::module_& module);

@@ -102,9 +102,31 @@ class Released {
   PyThreadState* state_;
 };
 
+// A number of (0, 1], or of (0, 1) for what can't be promised of every query.
+float input_share(const py::object& given, const char* what, bool one_allowed) {
+  const double value = PyFloat_Check(given.ptr()) || PyNumber_Check(given.ptr()) ? PyFloat_AsDouble(given.ptr()) : -1;
+  if (PyErr_Occurred() != nullptr) PyErr_Clear();
+  if (!(value > 0 && (one_allowed ? value <= 1 : value < 1))) {
+    throw py::value_error(std::string(what) + " must be a number above 0 and " +
+                          (one_allowed ? "at most 1" : "below 1") + ", got " + py::repr(given).cast<std::string>());
+  }
+  return static_cast<float>(value);
+}
+
+StopTarget input_target(const py::object& recall, const py::object& probability) {
+  StopTarget target;
+  if (!recall.is_none()) target.recall = input_share(recall, "recall", true);
+  if (!probability.is_none()) target.probability = input_share(probability, "probability", false);
+  if (target.probability > 0 && !target.given()) {
+    throw py::value_error("probability says how sure each query's recall is to be: give recall too");
+  }
+  return target;
+}
+
 py::tuple search(const Index& index, const py::object& queries, const py::object& k, const py::object& ef,
                  const py::object& nprobe, const py::object& rerank, const py::object& max_distances,
-                 const py::object& allow, const py::object& threads, py::object progress) {
+                 const py::object& allow, const py::object& recall, const py::object& probability,
+                 const py::object& threads, py::object progress) {
   const InputVectors input = input_vectors(queries, index.space(), "queries", true);
   const std::size_t wanted = input_size(k, "k");
   if (wanted == 0 || wanted > max_k) {
@@ -117,6 +139,10 @@ py::tuple search(const Index& index, const py::object& queries, const py::object
   options.nprobe = input_size(nprobe, "nprobe");
   options.rerank = input_size(rerank, "rerank");
   options.max_distances = input_size(max_distances, "max_distances");
+  options.target = input_target(recall, probability);
+  if (options.target.given() && (options.ef > 0 || options.nprobe > 0 || options.max_distances > 0)) {
+    throw py::value_error("recall says how far to search, and so do ef, nprobe and max_distances: give one of them");
+  }
   options.allow = allowed.list;
   options.threads = input_size(threads, "threads");
   options.monitor = &monitor;
@@ -126,14 +152,23 @@ py::tuple search(const Index& index, const py::object& queries, const py::object
   const auto distances = new_matrix<float>(rows, columns);
   const auto cost = new_matrix<std::uint32_t>(rows, 0);
   const auto memory_of = [](const py::array& array) { return const_cast<void*>(array.data()); };
-  const SearchOutput output{static_cast<Id*>(memory_of(ids)), static_cast<float*>(memory_of(distances)),
-                            static_cast<std::uint32_t*>(memory_of(cost))};
+  SearchOutput output{static_cast<Id*>(memory_of(ids)), static_cast<float*>(memory_of(distances)),
+                      static_cast<std::uint32_t*>(memory_of(cost))};
+  py::object reasons = py::none();
+  py::object estimates = py::none();
+  if (options.target.given()) {
+    reasons = new_matrix<std::uint8_t>(rows, 0);
+    estimates = new_matrix<float>(rows, 0);
+    output.reasons = static_cast<std::uint8_t*>(memory_of(py::array(reasons)));
+    output.estimates = static_cast<float*>(memory_of(py::array(estimates)));
+  }
   const void* const data = input.data();
   {
     const Released release;
     index.search(data, input.count, wanted, options, output);
   }
-  return py::reinterpret_steal<py::tuple>(PyTuple_Pack(3, ids.ptr(), distances.ptr(), cost.ptr()));
+  return py::reinterpret_steal<py::tuple>(
+      PyTuple_Pack(5, ids.ptr(), distances.ptr(), cost.ptr(), reasons.ptr(), estimates.ptr()));
 }
 
 py::tuple range_search(const Index& index, const py::object& queries, float radius, const py::object& ef,
@@ -213,14 +248,14 @@ void bind_index(py::module_& module) {
   py::register_exception_translator(raise_python);
   using py::arg;
   using release = py::call_guard<py::gil_scoped_release>;
-  py::class_<Index>(module, "Index")
-      .def("add", &add, arg("vectors"), arg("ids"), arg("threads"), arg("progress"))
+  py::class_<Index> index(module, "Index");
+  index.def("add", &add, arg("vectors"), arg("ids"), arg("threads"), arg("progress"))
       .def("train", &train, arg("vectors"), arg("threads"), arg("progress"))
       .def("update", &update, arg("vectors"), arg("ids"), arg("threads"), arg("progress"))
       .def("remove", &remove, arg("ids"))
       .def("compact", &compact, arg("threads"), arg("progress"))
       .def("search", &search, arg("queries"), arg("k"), arg("ef"), arg("nprobe"), arg("rerank"), arg("max_distances"),
-           arg("allow"), arg("threads"), arg("progress"))
+           arg("allow"), arg("recall"), arg("probability"), arg("threads"), arg("progress"))
       .def("range_search", &range_search, arg("queries"), arg("radius"), arg("ef"), arg("nprobe"), arg("allow"),
            arg("threads"), arg("progress"))
       .def("reconstruct", &reconstruct, arg("ids"))
@@ -235,6 +270,7 @@ void bind_index(py::module_& module) {
       .def_property_readonly("dim", [](const Index& index) { return index.space().dim(); })
       .def_property_readonly("metric", [](const Index& index) { return name_of(index.space().metric()); })
       .def_property_readonly("dtype", [](const Index& index) { return name_of(index.space().type()); });
+  bind_stop(index);
   module.def("load", &load_index, arg("path"), arg("mmap"), arg("verify"), release());
 }
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastcbir.errors import AlbumLockedError, FormatError, MissingExtraError, ModelError
 from fastcbir.index import Index, available_isas, isa, load
-from fastcbir.types import Flat, Hits, Hnsw, Imi, Ivf, RangeHits
+from fastcbir.types import Flat, Hits, Hnsw, Imi, Ivf, RangeHits, StopReason
 
 if TYPE_CHECKING:
     __version__: str
@@ -38,6 +38,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "RangeHits",
+    "StopReason",
     "available_isas",
     "isa",
     "load",

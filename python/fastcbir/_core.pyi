@@ -28,9 +28,17 @@ class Index:
         rerank: int | None,
         max_distances: int | None,
         allow: npt.ArrayLike | None,
+        recall: float | None,
+        probability: float | None,
         threads: int | None,
         progress: _Progress,
-    ) -> tuple[_Ids, _Distances, npt.NDArray[np.uint32]]: ...
+    ) -> tuple[
+        _Ids,
+        _Distances,
+        npt.NDArray[np.uint32],
+        npt.NDArray[np.uint8] | None,
+        npt.NDArray[np.float32] | None,
+    ]: ...
     def range_search(
         self,
         queries: npt.ArrayLike,
@@ -48,6 +56,29 @@ class Index:
     def contains(self, id: int) -> bool: ...
     def memory_bytes(self) -> int: ...
     def save(self, path: str | PathLike[str]) -> None: ...
+    def set_stop_model(self, model: bytes) -> None: ...
+    def stop_model(self) -> bytes: ...
+    def stop_plan(
+        self, k: int, recall: float, probability: float
+    ) -> tuple[int, int | None, float, float, float | None]: ...
+    def fingerprint(self) -> tuple[int, int, int, int, int]: ...
+    def draw_queries(self, count: int, seed: int) -> _Ids: ...
+    def largest_norm(self) -> float: ...
+    def nearest_values(
+        self, queries: npt.ArrayLike, k: int, own: npt.ArrayLike, threads: int | None, progress: _Progress
+    ) -> npt.NDArray[np.float32]: ...
+    def trace(
+        self,
+        queries: npt.ArrayLike,
+        k: int,
+        cap: int,
+        own: npt.ArrayLike,
+        true_kth: npt.ArrayLike,
+        largest_norm: float,
+        detailed: bool,
+        threads: int | None,
+        progress: _Progress,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]: ...
     @property
     def kind(self) -> str: ...
     @property

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from fastcbir import _core
 from fastcbir.list_plan import ListPlan, bytes_named, plan_lists
-from fastcbir.methods import CODE_BITS, make_lists, settled
-from fastcbir.types import Flat, Hits, Hnsw, Imi, Ivf, Method, RangeHits
+from fastcbir.methods import make_core, make_lists, method_of
+from fastcbir.types import Hits, Hnsw, Ivf, Method, RangeHits
+
+if TYPE_CHECKING:
+    from fastcbir.stop import RecallReport
 
 __all__ = ["Index", "available_isas", "isa", "load"]
 
@@ -56,29 +58,7 @@ class Index:
         if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not 1 <= dim <= 65536:
             raise ValueError(f"dim must be an integer in 1..65536, got {dim!r}")
         dtype_name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-        core: _core.Index
-        if isinstance(method, Flat):
-            core = _core.Flat(dim, metric, dtype_name)
-        elif isinstance(method, Hnsw):
-            if method.m < 0 or method.ef_construction < 0 or not 0 <= method.seed < 2**64:
-                raise ValueError(f"the numbers of a method must not be negative, got {method}")
-            method = settled(method, int(dim), metric, dtype_name)
-            if method.codec not in CODE_BITS:
-                raise ValueError(f"codec must be None, 'auto', 'rabitq1' or 'rabitq2', got {method.codec!r}")
-            core = _core.Hnsw(
-                dim,
-                metric,
-                dtype_name,
-                m=method.m,
-                ef_construction=method.ef_construction,
-                keep_pruned=bool(method.keep_pruned),
-                seed=method.seed,
-                code_bits=CODE_BITS[method.codec],
-            )
-        elif isinstance(method, (Ivf, Imi)):
-            core = make_lists(dim, metric, dtype_name, method)
-        else:
-            raise ValueError(f"method must be Flat(), Hnsw(...), Ivf(...) or Imi(...), got {method!r}")
+        core, method = make_core(dim, metric, dtype_name, method)
         self._core: _core.Index = core
         self._method: Method = method
         self._plan: ListPlan | None = None
@@ -86,15 +66,7 @@ class Index:
     @classmethod
     def _from_core(cls, core: _core.Index) -> Index:
         index = cls.__new__(cls)
-        index._core, index._method, index._plan = core, Flat(), None
-        if isinstance(core, _core.Hnsw):
-            m, ef_construction, keep_pruned, seed, code_bits = core.params
-            codec: Any = next(name for name, bits in CODE_BITS.items() if bits == code_bits)
-            index._method = Hnsw(m, ef_construction, keep_pruned, seed, codec)
-        elif isinstance(core, _core.Ivf):
-            nlist, imi_bits, code_bits, seed = core.params
-            codec = next(name for name, bits in CODE_BITS.items() if bits == code_bits)
-            index._method = Imi(imi_bits, codec, seed) if imi_bits else Ivf(nlist or None, codec, seed)
+        index._core, index._method, index._plan = core, method_of(core), None
         return index
 
     def _keep_to_memory(self, vectors: npt.ArrayLike) -> None:
@@ -202,6 +174,8 @@ class Index:
         rerank: int | None = None,
         allow: npt.ArrayLike | None = None,
         max_distances: int | None = None,
+        recall: float | None = None,
+        probability: float | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> Hits:
@@ -220,18 +194,87 @@ class Index:
             allow: what may be returned: a bool mask with an entry for each id up to the largest, or an array
                 of ids (unknown ones are ignored). Where few pass, they are compared one by one.
             max_distances: end each search after about this many comparisons. None: no limit.
+            recall: instead of `ef`, `nprobe` and `max_distances`: the mean recall@k wanted, above 0 and at
+                most 1. Each search goes as far as it needs, by what `fit_stop` learned. Where that can't
+                promise it, a search goes as far as was learned about, and `stop_reason` says why.
+            probability: with `recall`: each query is to reach it with this probability, not only their mean.
             threads: for a batch; None uses all cores.
             progress: as for `add`; called for long batches only.
 
         Returns:
-            Hits: ids (Q, k), distances (Q, k), cost (Q,).
+            Hits: ids (Q, k), distances (Q, k), cost (Q,); with `recall` also stop_reason and
+            estimated_recall, both (Q,).
 
         Raises:
             ValueError: wrong shape, dtype or k; NaN or infinity; a zero query under cosine; a mask that is
-                too short.
+                too short; a recall out of range, or before `fit_stop`.
         """
-        found = self._core.search(queries, k, ef, nprobe, rerank, max_distances, allow, threads, progress)
+        found = self._core.search(
+            queries, k, ef, nprobe, rerank, max_distances, allow, recall, probability, threads, progress
+        )
         return _new_tuple(Hits, found)  # as Hits(*found), in a fifth of the time
+
+    def fit_stop(
+        self,
+        queries: npt.ArrayLike | None = None,
+        *,
+        k: int | Sequence[int] = (1, 10, 100),
+        max_queries: int = 8192,
+        margin: float = 1.0,
+        budget_s: float = 60.0,
+        seed: int = 0,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> RecallReport:
+        """Learn how far a search must go for a recall; `search(recall=...)` then works, also after `save`.
+
+        Rules are chosen on some queries and calibrated on the others by conformal risk control (Angelopoulos
+        et al., 2022): for queries drawn like these, the expected recall is what was asked for.
+
+        Args:
+            queries: (Q, dim), at least 200, like those to come: the more, the surer (a thousand will do, a
+                recall of 0.999 wants several). None: vectors of the index itself, each sought among the
+                others. They are no worse than queries from the same source, but say nothing of others.
+            k: the numbers of neighbours that will be asked for; a `k` between two is served by the larger.
+            max_queries: how many at most, drawn at random.
+            margin: how many standard errors of the calibration a promise keeps clear of its target. 0: the
+                expectation alone; larger: surer and slower.
+            budget_s: seconds that finding the truth may take twice of; fewer queries are used if need be.
+            seed: of the draw.
+            threads, progress: as for `add`; progress counts queries.
+
+        Returns:
+            RecallReport: what can be promised now.
+
+        Raises:
+            ValueError: too few queries or vectors, a k out of range, wrong queries as for `search`.
+            RuntimeError: the index compares everything (`Flat`).
+        """
+        from fastcbir.stop.fit import fit
+        from fastcbir.stop.report import report_of
+
+        fit(
+            self._core,
+            queries,
+            ks=(k,) if isinstance(k, int) else tuple(k),
+            max_queries=max_queries,
+            margin=margin,
+            budget_s=budget_s,
+            seed=seed,
+            threads=threads,
+            progress=progress,
+        )
+        return report_of(self._core)
+
+    def recall_report(self) -> RecallReport:
+        """What `search(recall=...)` promises, on what grounds, and how old they are.
+
+        Raises:
+            ValueError: nothing has been learned yet: call `fit_stop`.
+        """
+        from fastcbir.stop.report import report_of
+
+        return report_of(self._core)
 
     def range_search(
         self,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from fastcbir import _core
 from fastcbir.list_plan import bytes_named
-from fastcbir.types import Hnsw, Imi, Ivf
+from fastcbir.types import Flat, Hnsw, Imi, Ivf, Method
 
-__all__ = ["CODE_BITS", "make_lists", "settled"]
+__all__ = ["make_core", "make_lists", "method_of"]
 
-CODE_BITS: dict[str | None, int] = {None: 0, "rabitq1": 1, "rabitq2": 2}
+_CODE_BITS: dict[str | None, int] = {None: 0, "rabitq1": 1, "rabitq2": 2}
 
 
-def settled(method: Hnsw, dim: int, metric: str, dtype: str) -> Hnsw:
+def _settled(method: Hnsw, dim: int, metric: str, dtype: str) -> Hnsw:
     """The method with what was left to the library chosen."""
     if method.keep_pruned is None:
         method = replace(method, keep_pruned=metric == "ip")
@@ -34,7 +34,7 @@ def make_lists(dim: int, metric: str, dtype: str, method: Ivf | Imi) -> _core.In
             raise ValueError(f"{name} must be in 1..{most}, got {value}")
     if not 0 <= method.seed < 2**64:
         raise ValueError(f"the numbers of a method must not be negative, got {method}")
-    if method.codec not in CODE_BITS:
+    if method.codec not in _CODE_BITS:
         raise ValueError(f"codec must be None, 'rabitq1' or 'rabitq2', got {method.codec!r}")
     if isinstance(method, Ivf) and method.memory is not None:
         bytes_named(method.memory)
@@ -51,6 +51,49 @@ def make_lists(dim: int, metric: str, dtype: str, method: Ivf | Imi) -> _core.In
         dtype,
         nlist=nlist or 0,
         imi_bits=bits or 0,
-        code_bits=CODE_BITS[method.codec],
+        code_bits=_CODE_BITS[method.codec],
         seed=method.seed,
     )
+
+
+def make_core(dim: int, metric: str, dtype: str, method: Method) -> tuple[_core.Index, Method]:
+    """The core's index, and the method with what was left to the library chosen.
+
+    Raises:
+        ValueError: a parameter is out of range.
+    """
+    if isinstance(method, Flat):
+        return _core.Flat(dim, metric, dtype), method
+    if isinstance(method, (Ivf, Imi)):
+        return make_lists(dim, metric, dtype, method), method
+    if not isinstance(method, Hnsw):
+        raise ValueError(f"method must be Flat(), Hnsw(...), Ivf(...) or Imi(...), got {method!r}")
+    if method.m < 0 or method.ef_construction < 0 or not 0 <= method.seed < 2**64:
+        raise ValueError(f"the numbers of a method must not be negative, got {method}")
+    method = _settled(method, int(dim), metric, dtype)
+    if method.codec not in _CODE_BITS:
+        raise ValueError(f"codec must be None, 'auto', 'rabitq1' or 'rabitq2', got {method.codec!r}")
+    core = _core.Hnsw(
+        dim,
+        metric,
+        dtype,
+        m=method.m,
+        ef_construction=method.ef_construction,
+        keep_pruned=bool(method.keep_pruned),
+        seed=method.seed,
+        code_bits=_CODE_BITS[method.codec],
+    )
+    return core, method
+
+
+def method_of(core: _core.Index) -> Method:
+    """The method of a loaded index."""
+    if isinstance(core, _core.Hnsw):
+        m, ef_construction, keep_pruned, seed, code_bits = core.params
+        codec: Any = next(name for name, bits in _CODE_BITS.items() if bits == code_bits)
+        return Hnsw(m, ef_construction, keep_pruned, seed, codec)
+    if isinstance(core, _core.Ivf):
+        nlist, imi_bits, code_bits, seed = core.params
+        codec = next(name for name, bits in _CODE_BITS.items() if bits == code_bits)
+        return Imi(imi_bits, codec, seed) if imi_bits else Ivf(nlist or None, codec, seed)
+    return Flat()

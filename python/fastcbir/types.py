@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -90,6 +91,27 @@ class Imi:
 Method = Flat | Hnsw | Ivf | Imi
 
 
+class StopReason(IntEnum):
+    """Why a search by recall went as far as it did."""
+
+    NONE = 0
+    """No recall was asked for."""
+    TARGET = 1
+    """By what was learned: the recall is promised."""
+    EXACT = 2
+    """Everything was compared."""
+    UNREACHABLE = 3
+    """So much can't be promised: too few queries were learned from, or the index never finds it."""
+    BEYOND_K = 4
+    """k is larger than any learned about."""
+    FILTERED = 5
+    """`allow` was given, and nothing was learned about filters."""
+    AGED = 6
+    """The index has grown by half, or lost a fifth, since it learned."""
+    UNLIKE = 7
+    """This query lies further from everything than any learned from."""
+
+
 class Hits(NamedTuple):
     """The k nearest of each of Q queries, nearest first. Fewer than k: id -1 and distance inf.
 
@@ -98,11 +120,16 @@ class Hits(NamedTuple):
         distances: (Q, k) float32. l2: squared Euclidean; ip: minus the inner product; cosine: 1 - cosine
             similarity.
         cost: (Q,) uint32, vectors each query was compared with.
+        stop_reason: (Q,) uint8, a StopReason each; None without `recall`.
+        estimated_recall: (Q,) float32, the recall@k to be expected, or with `probability` that of reaching
+            it; NaN where nothing is known. None without `recall`.
     """
 
     ids: npt.NDArray[np.int64]
     distances: npt.NDArray[np.float32]
     cost: npt.NDArray[np.uint32]
+    stop_reason: npt.NDArray[np.uint8] | None = None
+    estimated_recall: npt.NDArray[np.float32] | None = None
 
 
 class RangeHits(NamedTuple):

@@ -1,18 +1,11 @@
 #include "fastcbir/index/hnsw_index.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <string>
 
 #include "fastcbir/build/graph_packing.hpp"
 #include "fastcbir/build/hnsw_compaction.hpp"
 #include "fastcbir/core/parallel.hpp"
-#include "fastcbir/kernels/dispatch.hpp"
-#include "fastcbir/search/gather_expander.hpp"
-#include "fastcbir/search/greedy_search.hpp"
-#include "fastcbir/search/packed_expander.hpp"
-#include "fastcbir/search/scan_lists.hpp"
-#include "fastcbir/stop/policy.hpp"
 
 namespace fastcbir {
 namespace {
@@ -77,33 +70,6 @@ HnswGraph read_graph(const io::Reader& reader, const HnswParams& params, std::si
 
 }  // namespace
 
-class HnswIndex::ScratchLease {
- public:
-  explicit ScratchLease(const HnswIndex& index) : index_(index) {
-    {
-      const std::lock_guard lock(index.scratch_mutex_);
-      if (!index.idle_scratch_.empty()) {
-        scratch_ = std::move(index.idle_scratch_.back());
-        index.idle_scratch_.pop_back();
-      }
-    }
-    if (!scratch_) scratch_ = std::make_unique<Scratch>();
-    scratch_->neighborhood.reserve(max_links);
-  }
-  ~ScratchLease() {
-    const std::lock_guard lock(index_.scratch_mutex_);
-    index_.idle_scratch_.push_back(std::move(scratch_));
-  }
-  ScratchLease(const ScratchLease&) = delete;
-  ScratchLease& operator=(const ScratchLease&) = delete;
-
-  Scratch& operator*() { return *scratch_; }
-
- private:
-  const HnswIndex& index_;
-  std::unique_ptr<Scratch> scratch_;
-};
-
 HnswIndex::HnswIndex(const Space& space, const HnswParams& params)
     : Index(space),
       params_(params),
@@ -126,129 +92,6 @@ HnswIndex::HnswIndex(const Space& space, const io::Reader& reader, bool mapped, 
   } catch (const std::runtime_error& error) {
     reader.fail(std::string("is damaged: ") + error.what());
   }
-}
-
-std::size_t HnswIndex::effective_ef(const SearchOptions& options, std::size_t k) const {
-  return std::max(options.ef > 0 ? options.ef : default_ef, k);
-}
-
-// Through the graph, about ef / share nodes are expanded before ef that pass are found, m new distances each; one by
-// one, passing_count distances are computed. With share = passing_count / n, both cost the same at this square.
-bool HnswIndex::scan_is_cheaper(std::size_t passing_count, std::size_t ef) const {
-  const double through_graph = static_cast<double>(ef) * params_.m * static_cast<double>(vectors_.size());
-  return static_cast<double>(passing_count) * static_cast<double>(passing_count) <= through_graph;
-}
-
-Neighbor HnswIndex::descend(Scratch& scratch, SearchProgress& progress) const {
-  // A step on a level of few nodes costs as much as one among neighbours with codes, which leads as far.
-  constexpr std::size_t lowest_with_codes = 2;
-  const std::size_t lowest = has_codes() ? lowest_with_codes : 0;
-  const auto expander = [&](std::size_t level) {
-    return GatherExpander(graph_.links, level, vectors_, space_.kernels(), space_.dim(), scratch.query.data());
-  };
-  const std::size_t top = graph_.links.level_of(graph_.entry);
-  Neighbor nearest{expander(0).value(graph_.entry), graph_.entry};
-  ++progress.distances;
-  scratch.visited.begin(vectors_.size());
-  scratch.visited.insert(nearest.node);
-  for (std::size_t level = top; level > lowest; --level) {
-    nearest = greedy_descent(expander(level), nearest, scratch.visited, progress, scratch.neighborhood);
-  }
-  scratch.visited.begin(vectors_.size());
-  return nearest;
-}
-
-template <class Frontier, class Stop>
-void HnswIndex::search_packed(const Batch& batch, Neighbor start, Frontier& frontier, Stop stop, Scratch& scratch,
-                              SearchProgress& progress) const {
-  scratch.results.reset(batch.k);
-  frontier.push(start.distance, start.node);
-  const PackedExpander expander(graph_.links, vectors_, space_.kernels(), space_.dim(), scratch.query.data(),
-                                kernels::active().packed, codec_->prepare(scratch.query.data(), scratch.packed),
-                                frontier, batch.passing, scratch.results);
-  greedy_search(expander, scratch.visited, frontier, stop, progress, scratch.neighborhood);
-}
-
-template <class Stop>
-void HnswIndex::search_one(const Batch& batch, std::size_t query_index, std::size_t ef, Stop stop,
-                           Scratch& scratch) const {
-  space_.prepare(batch.queries + query_index * space_.input_bytes(), scratch.query);
-  SearchProgress progress;
-  const Neighbor start = descend(scratch, progress);
-  if (has_codes()) {
-    if (batch.passing == nullptr) {
-      scratch.beam.reset(ef);
-      search_packed(batch, start, scratch.beam, stop, scratch, progress);
-    } else {
-      scratch.heap.reset(ef, batch.passing);
-      search_packed(batch, start, scratch.heap, stop, scratch, progress);
-    }
-    emit(batch.output, batch.k, query_index, scratch.query, scratch.results.sorted(), progress.distances);
-    return;
-  }
-  const GatherExpander expander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), scratch.query.data());
-  scratch.visited.insert(start.node);
-  if (batch.passing == nullptr) {
-    scratch.beam.reset(ef);
-    scratch.beam.push(start.distance, start.node);
-    greedy_search(expander, scratch.visited, scratch.beam, stop, progress, scratch.neighborhood);
-    scratch.found.clear();
-    for (std::size_t rank = 0; rank < std::min(batch.k, scratch.beam.size()); ++rank) {
-      scratch.found.push_back(scratch.beam[rank]);
-    }
-    emit(batch.output, batch.k, query_index, scratch.query, scratch.found, progress.distances);
-  } else {
-    scratch.heap.reset(ef, batch.passing);
-    scratch.heap.push(start.distance, start.node);
-    greedy_search(expander, scratch.visited, scratch.heap, stop, progress, scratch.neighborhood);
-    emit(batch.output, batch.k, query_index, scratch.query, scratch.heap.nearest(), progress.distances);
-  }
-}
-
-void HnswIndex::search_batch(const Batch& batch) const {
-  const std::size_t ef = effective_ef(batch.options, batch.k);
-  const bool scan = batch.passing != nullptr && scan_is_cheaper(batch.passing_count, ef);
-  std::vector<NodeId> named;
-  if (scan) batch.passing->for_each([&](std::size_t node) { named.push_back(static_cast<NodeId>(node)); });
-  const auto budget = static_cast<std::uint32_t>(batch.options.max_distances);
-
-  parallel_for(batch.count, 1, batch.options.threads, batch.options.monitor,
-               [&](std::size_t, std::size_t begin, std::size_t end) {
-                 ScratchLease lease(*this);
-                 Scratch& scratch = *lease;
-                 for (; begin < end; ++begin) {
-                   if (scan) {
-                     space_.prepare(batch.queries + begin * space_.input_bytes(), scratch.query);
-                     TopK nearest;
-                     nearest.reset(batch.k);
-                     SearchProgress progress;
-                     scan_lists(NamedScorer(named, vectors_, space_.kernels(), space_.dim(), scratch.query.data()),
-                                nullptr, nearest, NeverStop{}, progress);
-                     emit(batch.output, batch.k, begin, scratch.query, nearest.sorted(), progress.distances);
-                   } else if (budget > 0) {
-                     search_one(batch, begin, ef, BudgetStop{budget}, scratch);
-                   } else {
-                     search_one(batch, begin, ef, NeverStop{}, scratch);
-                   }
-                 }
-               });
-}
-
-std::vector<Neighbor> HnswIndex::search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
-                                              const NodeBitset* passing) const {
-  ScratchLease lease(*this);
-  Scratch& scratch = *lease;
-  scratch.query.buffer.resize(query.buffer.size());
-  std::copy_n(query.buffer.data(), query.buffer.size(), scratch.query.buffer.data());
-  SearchProgress progress;
-  const Neighbor start = descend(scratch, progress);
-  scratch.visited.insert(start.node);
-  scratch.heap.reset(effective_ef(options, 1), passing, radius);
-  scratch.heap.push(start.distance, start.node);
-  greedy_search(GatherExpander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), query.data()),
-                scratch.visited, scratch.heap, NeverStop{}, progress, scratch.neighborhood);
-  const std::span<const Neighbor> found = scratch.heap.within_radius();
-  return {found.begin(), found.end()};
 }
 
 ParallelOutcome HnswIndex::insert_rows(std::size_t first, const WorkOptions& options) {

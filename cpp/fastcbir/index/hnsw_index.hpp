@@ -3,11 +3,11 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "fastcbir/build/hnsw_builder.hpp"
 #include "fastcbir/index/index.hpp"
+#include "fastcbir/index/scratch_pool.hpp"
 #include "fastcbir/search/heap_frontier.hpp"
 #include "fastcbir/storage/packed_codec.hpp"
 
@@ -30,6 +30,9 @@ class HnswIndex final : public Index {
   void finish_rows(const WorkOptions& options) noexcept override;
   void truncate_rows(std::size_t size) override;
   void compact_rows(const WorkOptions& options) override;
+  bool may_be_query(NodeId node) const override;
+  std::uint32_t code_bits() const override { return params_.code_bits; }
+  void trace_batch(const TraceRequest& request, std::span<const NodeId> own, Traces& traces) const override;
   std::size_t structure_bytes() const override { return graph_.links.memory_bytes(); }
   io::IndexKind file_kind() const override { return io::IndexKind::hnsw; }
   void add_sections(std::vector<io::Section>& sections) const override;
@@ -46,7 +49,6 @@ class HnswIndex final : public Index {
     PackedCodec::QueryScratch packed;
     TopK results;
   };
-  class ScratchLease;
 
   // Whether searches go by codes: not while links change, nor before a node has a neighbour.
   bool has_codes() const { return codes_ready_.load(std::memory_order_acquire); }
@@ -54,17 +56,19 @@ class HnswIndex final : public Index {
   bool scan_is_cheaper(std::size_t passing_count, std::size_t ef) const;
   // The way down to level 0; the scratch's query is prepared.
   Neighbor descend(Scratch& scratch, SearchProgress& progress) const;
-  // By codes and exact distances of what is expanded; `frontier` is ready but for its entry.
-  template <class Frontier, class Stop>
-  void search_packed(const Batch& batch, Neighbor start, Frontier& frontier, Stop stop, Scratch& scratch,
-                     SearchProgress& progress) const;
+  // From there. Policies: over(results, frontier), the stop policy of a search with these, see
+  // hnsw_search.cpp. The found are in scratch.found, nearest first.
+  template <class Policies>
+  void search_from(Neighbor start, std::size_t k, std::size_t ef, const NodeBitset* passing, const Policies& policies,
+                   Scratch& scratch, SearchProgress& progress) const;
+  template <class Policies>
+  void search_one(const Batch& batch, std::size_t query_index, std::size_t ef, const Policies& policies,
+                  Scratch& scratch) const;
   void mark_stale(const HnswBuilder& builder);
   // Brings back nodes that no search finds: the selection of neighbours may cut a node's last link.
   void reconnect(HnswBuilder& builder, std::size_t threads);
   // Makes the codes of stale nodes, and lets searches use them.
   void pack_stale(std::size_t threads);
-  template <class Stop>
-  void search_one(const Batch& batch, std::size_t query_index, std::size_t ef, Stop stop, Scratch& scratch) const;
 
   HnswParams params_;
   std::unique_ptr<PackedCodec> codec_;  // null: none
@@ -72,8 +76,7 @@ class HnswIndex final : public Index {
   NodeBitset stale_;           // nodes whose codes are not those of their links
   std::size_t unchecked_ = 0;  // rows inserted since every node was known to be reachable
   std::atomic<bool> codes_ready_ = false;
-  mutable std::mutex scratch_mutex_;
-  mutable std::vector<std::unique_ptr<Scratch>> idle_scratch_;
+  mutable ScratchPool<Scratch> scratch_;
 };
 
 }  // namespace fastcbir

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "fastcbir/core/parallel.hpp"
+#include "fastcbir/index/index_locks.hpp"
 
 namespace fastcbir {
 namespace {
@@ -27,42 +28,6 @@ class SliceMonitor final : public Monitor {
 
 }  // namespace
 
-class Index::SharedLock {
- public:
-  explicit SharedLock(const Index& index) {
-    index.check_not_inside_callback();
-    const std::lock_guard gate(index.gate_mutex_);
-    lock_ = std::shared_lock(index.data_mutex_);
-    held_by_this_thread = &index;
-  }
-  ~SharedLock() { held_by_this_thread = nullptr; }
-
-  static inline thread_local const Index* held_by_this_thread = nullptr;
-
- private:
-  std::shared_lock<std::shared_mutex> lock_;
-};
-
-// Excludes other writers for its lifetime, and searches while `data()` is held.
-class Index::WriterLock {
- public:
-  explicit WriterLock(Index& index) : index_(index) {
-    index.check_not_inside_callback();
-    lock_ = std::unique_lock(index.writer_mutex_);
-    index.writer_ = std::this_thread::get_id();
-  }
-  ~WriterLock() { index_.writer_ = std::thread::id(); }
-
-  std::unique_lock<std::shared_mutex> data() {
-    const std::lock_guard gate(index_.gate_mutex_);
-    return std::unique_lock(index_.data_mutex_);
-  }
-
- private:
-  Index& index_;
-  std::unique_lock<std::mutex> lock_;
-};
-
 Index::Index(const Space& space, const io::Reader& reader, bool mapped)
     : space_(space),
       vectors_(space, reader.section(io::rows_tag, reader.header().vector_count * space.stride_bytes(), mapped)),
@@ -82,6 +47,7 @@ Index::Index(const Space& space, const io::Reader& reader, bool mapped)
   } else {
     ids_.append_sequential(count);
   }
+  if (reader.has(io::stop_tag)) read_stop_model(reader);
 }
 
 void Index::add(const void* vectors, std::size_t count, const Id* ids, Id* assigned, const WorkOptions& options) {
@@ -244,9 +210,16 @@ void Index::search(const void* queries, std::size_t count, std::size_t k, const 
   std::fill_n(output.ids, count * k, no_id);
   std::fill_n(output.distances, count * k, infinity);
   std::fill_n(output.cost, count, 0u);
+  Batch batch{
+      static_cast<const std::byte*>(queries), count, k, options, filter ? &*filter : nullptr, passing_count, output};
+  if (options.target.given()) {
+    batch.plan = plan_for(options, k);
+    if (stop_model_) batch.largest_norm = stop_model_->largest_norm();
+    std::fill_n(output.reasons, count, static_cast<std::uint8_t>(batch.plan.reason));
+    std::fill_n(output.estimates, count, batch.plan.estimated_recall);
+  }
   if (count == 0 || passing_count == 0) return;
-  search_batch(
-      {static_cast<const std::byte*>(queries), count, k, options, filter ? &*filter : nullptr, passing_count, output});
+  search_batch(batch);
 }
 
 RangeOutput Index::range_search(const void* queries, std::size_t count, float radius,
@@ -332,6 +305,7 @@ void Index::save(const std::filesystem::path& path) const {
   sections.push_back({io::rows_tag, {vectors_.bytes().data(), vectors_.bytes().size()}});
   if (!ids_.sequential()) sections.push_back({io::ids_tag, std::as_bytes(ids_.ids())});
   if (dead_count_ > 0) sections.push_back({io::dead_tag, std::as_bytes(dead_.words())});
+  if (stop_model_) sections.push_back({io::stop_tag, stop_model_->bytes()});
   add_sections(sections);
   io::write_file(path, header, sections);
 }

@@ -21,6 +21,7 @@
 #include "fastcbir/index/params.hpp"
 #include "fastcbir/io/reader.hpp"
 #include "fastcbir/io/writer.hpp"
+#include "fastcbir/stop/stop_model.hpp"
 #include "fastcbir/storage/id_map.hpp"
 #include "fastcbir/storage/space.hpp"
 #include "fastcbir/storage/vectors.hpp"
@@ -37,6 +38,27 @@ struct SearchOutput {
   Id* ids;
   float* distances;
   std::uint32_t* cost;  // distances computed for each query
+  // For searches with a target, else null: a StopReason, and what may be expected, for each query.
+  std::uint8_t* reasons = nullptr;
+  float* estimates = nullptr;
+};
+
+// What queries to learn from see on their way: a row of numbers a step. Each kind of index has its own columns.
+struct TraceRequest {
+  const void* queries;
+  std::size_t count;
+  std::size_t k;
+  std::size_t cap;        // ef or nprobe
+  const Id* own;          // of each query that is a vector of the index: its id, not to be found; or null, or no_id
+  const float* true_kth;  // of each query: kernel value of its k-th nearest (Index::nearest_values)
+  float largest_norm;
+  bool detailed = false;  // more columns, at more cost
+  std::size_t threads = 0;
+  Monitor* monitor = nullptr;
+};
+struct Traces {
+  std::size_t columns;
+  std::vector<std::vector<float>> rows;  // of each query
 };
 
 struct RangeOutput {
@@ -79,6 +101,21 @@ class Index {
   // Everything nearer than `radius`, a distance of the metric, included.
   RangeOutput range_search(const void* queries, std::size_t count, float radius, const SearchOptions& options) const;
 
+  // Learning when to stop (see stop/). A model must be of an index like this one: std::invalid_argument if not.
+  void set_stop_model(std::vector<std::byte> bytes);
+  std::vector<std::byte> stop_model() const;  // empty if there is none
+  StopModel::Fingerprint fingerprint() const;
+  // Ids to take vectors from as queries: at most `count`, drawn evenly from those that can be.
+  std::vector<Id> draw_queries(std::size_t count, std::uint64_t seed) const;
+  // Kernel values of the k nearest of each query, exactly, nearest first; infinity where there are fewer. own: as in
+  // TraceRequest.
+  void nearest_values(const void* queries, std::size_t count, std::size_t k, const Id* own, const WorkOptions& options,
+                      float* values) const;
+  Traces trace(const TraceRequest& request) const;
+  float largest_norm() const;  // of the vectors
+  // What a search for this would do.
+  StopPlan plan(const StopTarget& target, std::size_t k) const;
+
   // Writes count * dim numbers of the input type. Throws UnknownId.
   void reconstruct(const Id* ids, std::size_t count, void* vectors) const;
 
@@ -106,12 +143,19 @@ class Index {
     const NodeBitset* passing;  // null: every node may be returned
     std::size_t passing_count;
     const SearchOutput& output;
+    StopPlan plan{StopReason::none, nullptr, 0, 0};
+    float largest_norm = 0;  // that the plan's model knows of
   };
 
   // The hooks: called with the lock held as the public members need it.
   virtual void search_batch(const Batch& batch) const = 0;
   virtual std::vector<Neighbor> search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
                                              const NodeBitset* passing) const = 0;
+  // Whether a vector of the index can stand for a query that is not in it.
+  virtual bool may_be_query(NodeId) const { return true; }
+  virtual std::uint32_t code_bits() const { return 0; }
+  // The steps of one query are rows of traces.rows[i]; own: its node or no_node.
+  virtual void trace_batch(const TraceRequest& request, std::span<const NodeId> own, Traces& traces) const;
   // Whether an add of `more` vectors is to train first.
   virtual bool wants_training(std::size_t) const { return false; }
   // Makes what finds rows anew, beside what is there, from `vectors` (and if they come from an add, from present ones).
@@ -134,6 +178,8 @@ class Index {
   // Turns kernel values into distances and nodes into ids, and pads to k.
   void emit(const SearchOutput& output, std::size_t k, std::size_t query_index, const PreparedQuery& query,
             std::span<const Neighbor> found, std::uint32_t cost) const;
+  static void promise_exact(const SearchOutput& output, std::size_t query_index);
+  static void promise_nothing(const SearchOutput& output, std::size_t query_index, StopReason reason);
   const NodeBitset& dead() const { return dead_; }
   std::size_t dead_count() const { return dead_count_; }
 
@@ -151,6 +197,11 @@ class Index {
   void add_slices(const void* vectors, std::size_t count, const Id* ids, bool replace, const WorkOptions& options);
   std::optional<NodeBitset> passing_nodes(const AllowList& allow) const;
 
+  StopPlan plan_for(const SearchOptions& options, std::size_t k) const;
+  void read_stop_model(const io::Reader& reader);
+  std::vector<NodeId> nodes_of(const Id* own, std::size_t count) const;  // no_node for unknown ids
+
+  std::unique_ptr<const StopModel> stop_model_;
   IdMap ids_;
   NodeBitset dead_;
   std::size_t dead_count_ = 0;

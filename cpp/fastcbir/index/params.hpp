@@ -7,6 +7,7 @@
 #include "fastcbir/build/hnsw_params.hpp"
 #include "fastcbir/core/monitor.hpp"
 #include "fastcbir/core/types.hpp"
+#include "fastcbir/stop/stop_model.hpp"
 
 namespace fastcbir {
 
@@ -27,6 +28,7 @@ struct SearchOptions {
   std::size_t nprobe = 0;         // inverted lists: how many to visit; 0 lets the index choose
   std::size_t rerank = 0;         // lists with codes: how many to compare exactly; 0 lets the index choose
   std::size_t max_distances = 0;  // 0 means no limit
+  StopTarget target;              // instead of the limits above
   AllowList allow;
   std::size_t threads = 0;  // 0 means all cores
   Monitor* monitor = nullptr;

@@ -62,6 +62,8 @@ inline constexpr std::uint32_t levels_tag = tag("LEVL");        // u8 a node: it
 inline constexpr std::uint32_t upper_begins_tag = tag("UBEG");  // u32 a node: its first block in LNKU
 inline constexpr std::uint32_t upper_tag = tag("LNKU");         // link blocks of the upper levels
 
+inline constexpr std::uint32_t stop_tag = tag("STOP");  // StopModel (stop/stop_model.cpp); absent: none was learned
+
 inline constexpr std::uint32_t packed_tag = tag("PACK");  // PackedSection; absent: no codes in LNK0
 
 struct PackedSection {

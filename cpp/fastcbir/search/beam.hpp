@@ -24,6 +24,7 @@ class SortedBeam {
     size_ = 0;
     cursor_ = 0;
     worst_ = infinity;
+    limit_ = kernels::empty_key;
   }
 
   // Values from here on are not worth a push.
@@ -39,8 +40,10 @@ class SortedBeam {
       near += key < limit ? 1 : 0;
     }
     if (near == 0) return;
-    cursor_ = std::min(cursor_, insert_(keys_, size_, capacity_, added, near));
-    size_ = std::min(size_ + near, capacity_);
+    // A beam that is not full is as long as what it holds.
+    const std::size_t length = std::min(size_ + near, capacity_);
+    cursor_ = std::min(cursor_, insert_(keys_, size_, length, added, near));
+    size_ = length;
     if (size_ == capacity_) worst_ = value_of(keys_[size_ - 1]);
   }
   void push(float value, NodeId node) {
@@ -48,10 +51,22 @@ class SortedBeam {
     push(&key, 1);
   }
 
-  // The nearest node not yet expanded, which now is; false if there is none.
+  // From here on nothing of the value `expand` or above is expanded, and nothing taken in unless it is below `keep`.
+  // Both may only fall from call to call.
+  void limit(float expand, float keep) {
+    limit_ = std::min(limit_, bound_key(expand));
+    const float take = std::max(expand, keep);
+    if (!(take < worst_)) return;
+    worst_ = take;
+    const Key last = bound_key(take);
+    while (size_ > 0 && keys_[size_ - 1] >= last) keys_[--size_] = kernels::empty_key;
+    cursor_ = std::min(cursor_, size_);
+  }
+
+  // The nearest node not yet expanded, which now is; false if there is none, or none within the limit.
   bool pop(Neighbor& next) {
     while (cursor_ < size_ && (keys_[cursor_] & 1) != 0) ++cursor_;
-    if (cursor_ == size_) return false;
+    if (cursor_ == size_ || keys_[cursor_] >= limit_) return false;
     next = neighbor_of(keys_[cursor_]);
     keys_[cursor_++] |= 1;
     return true;
@@ -59,10 +74,14 @@ class SortedBeam {
 
   // The node that pop() would give next if nothing nearer came; no_node if none.
   NodeId peek() const {
-    for (std::size_t at = cursor_; at < size_; ++at) {
-      if ((keys_[at] & 1) == 0) return node_of(keys_[at]);
-    }
-    return no_node;
+    const std::size_t at = next_rank();
+    return at < size_ ? node_of(keys_[at]) : no_node;
+  }
+  // How many are nearer than that node; size() if there is none.
+  std::size_t next_rank() const {
+    std::size_t at = cursor_;
+    while (at < size_ && (keys_[at] & 1) != 0) ++at;
+    return at;
   }
 
   std::size_t size() const { return size_; }
@@ -78,6 +97,7 @@ class SortedBeam {
   std::size_t size_ = 0;
   std::size_t cursor_ = 0;  // everything before it is expanded
   float worst_ = infinity;
+  Key limit_ = kernels::empty_key;  // keys from here on are not expanded
 };
 
 }  // namespace fastcbir

@@ -18,16 +18,26 @@ namespace fastcbir {
 // how far beyond the radius to look for a way in.
 class HeapFrontier {
  public:
-  // passing: null if all do. radius: a kernel value; -infinity if there is none.
-  void reset(std::size_t ef, const NodeBitset* passing, float radius = -infinity) {
+  // passing: null if all do. radius: a kernel value; -infinity if there is none. k: whose bound kth() tells.
+  void reset(std::size_t ef, const NodeBitset* passing, float radius = -infinity, std::size_t k = 0) {
+    with_kth_ = k > 0;
+    kth_.reset(k);
     passing_ = passing;
     radius_ = radius;
+    expand_ = infinity;
+    take_ = infinity;
     candidates_.clear();
     within_.clear();
     nearest_.reset(ef);
   }
 
-  float bound() const { return std::max(nearest_.bound(), beyond_radius()); }
+  float bound() const { return std::min(take_, std::max(nearest_.bound(), beyond_radius())); }
+
+  // As SortedBeam's.
+  void limit(float expand, float keep) {
+    expand_ = std::min(expand_, expand);
+    take_ = std::min(take_, std::max(expand, keep));
+  }
 
   void push(const Key* added, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -39,11 +49,13 @@ class HeapFrontier {
     std::push_heap(candidates_.begin(), candidates_.end(), farther);
     if (passing_ != nullptr && !(*passing_)[node]) return;
     nearest_.push(value, node);
+    if (with_kth_) kth_.push(value, node);
     if (value <= radius_) within_.push_back({value, node});
   }
 
   bool pop(Neighbor& next) {
-    if (candidates_.empty() || candidates_.front().distance > std::max(nearest_.bound(), radius_)) return false;
+    if (candidates_.empty() || candidates_.front().distance >= expand_) return false;
+    if (candidates_.front().distance > std::max(nearest_.bound(), radius_)) return false;
     next = candidates_.front();
     std::pop_heap(candidates_.begin(), candidates_.end(), farther);
     candidates_.pop_back();
@@ -51,6 +63,8 @@ class HeapFrontier {
   }
 
   NodeId peek() const { return candidates_.empty() ? no_node : candidates_.front().node; }
+  // The k-th nearest that passes; infinity before there are k.
+  float kth() const { return kth_.bound(); }
 
   // Nearest first; both end the collection.
   std::span<const Neighbor> nearest() { return nearest_.sorted(); }
@@ -66,9 +80,13 @@ class HeapFrontier {
 
   const NodeBitset* passing_ = nullptr;
   float radius_ = -infinity;
+  float expand_ = infinity;
+  float take_ = infinity;
   std::vector<Neighbor> candidates_;
   std::vector<Neighbor> within_;
   TopK nearest_;
+  bool with_kth_ = false;
+  TopK kth_;
 };
 
 }  // namespace fastcbir

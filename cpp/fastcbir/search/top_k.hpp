@@ -33,6 +33,8 @@ class TopK {
     if (heap_.size() == k_ && k_ > 0) bound_ = heap_.front().distance;
   }
 
+  // In no order.
+  std::span<const Neighbor> unsorted() const { return heap_; }
   // Nearest first. Ends the collection: reset() before the next push.
   std::span<const Neighbor> sorted() {
     std::sort_heap(heap_.begin(), heap_.end());

@@ -160,6 +160,32 @@ float Space::inverse_norm(const std::byte* row) const {
   return norm2 > 0 ? static_cast<float>(1 / std::sqrt(norm2)) : 0;
 }
 
+float Space::norm(const std::byte* row) const {
+  const auto of = [&](const auto* values) { return static_cast<float>(std::sqrt(squared_norm(values, dim_))); };
+  switch (type_) {
+    case ScalarType::u8: return of(reinterpret_cast<const std::uint8_t*>(row));
+    case ScalarType::i8: return of(reinterpret_cast<const std::int8_t*>(row));
+    case ScalarType::f32: return of(reinterpret_cast<const float*>(row));
+    case ScalarType::f16: break;
+  }
+  std::vector<float> values(dim_);
+  decode(row, values.data());
+  return of(values.data());
+}
+
+float Space::nearness_offset(const PreparedQuery& query, float largest_norm) const {
+  switch (metric_) {
+    case Metric::l2: return 0;
+    case Metric::cosine: return 1 / query.inverse_norm;
+    case Metric::ip: break;
+  }
+  const std::byte* data = query.buffer.data();
+  const double norm2 = type_ == ScalarType::u8   ? squared_norm(reinterpret_cast<const std::uint8_t*>(data), dim_)
+                       : type_ == ScalarType::i8 ? squared_norm(reinterpret_cast<const std::int8_t*>(data), dim_)
+                                                 : squared_norm(reinterpret_cast<const float*>(data), dim_);
+  return static_cast<float>(std::sqrt(norm2)) * largest_norm;
+}
+
 float Space::finish(float value, const PreparedQuery& query) const {
   // Rounding may carry a cosine beyond 1; a distance below 0 would surprise everyone.
   return metric_ == Metric::cosine ? std::max(0.0f, 1 + value * query.inverse_norm) : value;

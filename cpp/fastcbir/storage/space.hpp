@@ -53,6 +53,12 @@ class Space {
   // A stored row as a query, without a copy where the types allow it.
   RowQuery row_query(const std::byte* row, PreparedQuery& scratch) const;
 
+  // What makes kernel values of a query comparable with squared distances: added to them, they are not negative, and 0
+  // for what is as near as can be. largest_norm: of the stored rows, which matters to inner products (Bachrach et al.,
+  // RecSys 2014: they are distances in a space of one more dimension).
+  float nearness_offset(const PreparedQuery& query, float largest_norm) const;
+  float norm(const std::byte* row) const;  // of a stored row
+
   // A kernel's value as the metric's distance, and back (monotonic: searches compare kernel values).
   float finish(float value, const PreparedQuery& query) const;
   float unfinish(float distance, const PreparedQuery& query) const;

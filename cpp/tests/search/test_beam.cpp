@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -58,5 +59,36 @@ TEST_CASE("a beam does what a sorted list cut at ef does") {
       }
       CHECK(beam.bound() == (expected.size() < ef ? infinity : expected.back().neighbor.distance));
     }
+  }
+}
+
+TEST_CASE("a limit ends a beam where it would have been reached, and keeps the nearest") {
+  for (const std::size_t ef : {8, 40, 200, 700}) {
+    SortedBeam whole;
+    SortedBeam limited;
+    whole.reset(ef);
+    limited.reset(ef);
+    float limit = infinity;
+    for (std::uint64_t step = 0; step < 400; ++step) {
+      for (std::uint64_t i = 0; i < 5; ++i) {
+        const auto value = static_cast<float>(mix64(step * 5 + i) % 10000);
+        const auto node = static_cast<NodeId>(step * 5 + i);
+        if (value < whole.bound()) whole.push(value, node);
+        if (value < limited.bound()) limited.push(value, node);
+      }
+      limit = std::min(limit, 9000.0f - 20.0f * static_cast<float>(step));
+      const float keep = whole.size() < 4 ? infinity : std::nextafter(whole[3].distance, infinity);
+      limited.limit(limit, keep);
+      for (std::size_t rank = 0; rank < std::min<std::size_t>(4, whole.size()); ++rank) {
+        REQUIRE(limited[rank].node == whole[rank].node);
+      }
+      Neighbor expected;
+      Neighbor next;
+      const bool any = whole.pop(expected) && expected.distance < limit;
+      REQUIRE(limited.pop(next) == any);
+      if (!any) break;
+      CHECK(next.node == expected.node);
+    }
+    CHECK(limit < 9000);
   }
 }

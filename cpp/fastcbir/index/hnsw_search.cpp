@@ -1,0 +1,264 @@
+// How HnswIndex searches: descent, expander, frontier and stop policy put together.
+#include <algorithm>
+#include <cstring>
+
+#include "fastcbir/core/parallel.hpp"
+#include "fastcbir/index/hnsw_index.hpp"
+#include "fastcbir/kernels/dispatch.hpp"
+#include "fastcbir/search/gather_expander.hpp"
+#include "fastcbir/search/greedy_search.hpp"
+#include "fastcbir/search/packed_expander.hpp"
+#include "fastcbir/search/scan_lists.hpp"
+#include "fastcbir/stop/policy.hpp"
+#include "fastcbir/stop/price_stop.hpp"
+#include "fastcbir/stop/trace.hpp"
+
+namespace fastcbir {
+namespace {
+
+// Where a search has its results, as stop policies ask for them.
+struct InTopK {
+  static constexpr bool in_frontier = false;
+  const TopK& results;
+
+  float kth() const { return results.bound(); }
+  void append_values(std::vector<float>& values) const {
+    for (const Neighbor& found : results.unsorted()) values.push_back(found.distance);
+  }
+};
+struct InBeam {
+  static constexpr bool in_frontier = true;
+  const SortedBeam& beam;
+  std::size_t k;
+
+  float kth() const { return beam.size() < k ? infinity : beam[k - 1].distance; }
+  void append_values(std::vector<float>& values) const {
+    for (std::size_t rank = 0; rank < std::min(k, beam.size()); ++rank) values.push_back(beam[rank].distance);
+  }
+};
+struct InHeap {
+  static constexpr bool in_frontier = true;
+  const HeapFrontier& heap;
+
+  float kth() const { return heap.kth(); }
+};
+
+struct Unlimited {
+  template <class Results>
+  NeverStop over(Results, const auto&) const {
+    return {};
+  }
+};
+struct WithBudget {
+  std::uint32_t max_distances;
+  template <class Results>
+  BudgetStop over(Results, const auto&) const {
+    return {max_distances};
+  }
+};
+struct AtAPrice {
+  PriceRule rule;
+  template <class Results>
+  PriceStop<Results> over(Results results, const auto&) const {
+    return {rule, results};
+  }
+};
+struct Traced {
+  std::vector<GraphStep>& steps;
+  std::size_t k;
+  float offset;
+  float true_kth;
+  bool detailed;
+  template <class Results>
+  TraceStop<Results> over(Results results, const SortedBeam&) const {
+    return {steps, k, offset, true_kth, detailed, results};
+  }
+  // Traces are not made of filtered searches.
+  template <class Results>
+  NeverStop over(Results, const HeapFrontier&) const {
+    return {};
+  }
+};
+
+}  // namespace
+
+std::size_t HnswIndex::effective_ef(const SearchOptions& options, std::size_t k) const {
+  return std::max(options.ef > 0 ? options.ef : default_ef, k);
+}
+
+// Through the graph, about ef / share nodes are expanded before ef that pass are found, m new distances each; one by
+// one, passing_count distances are computed. With share = passing_count / n, both cost the same at this square.
+bool HnswIndex::scan_is_cheaper(std::size_t passing_count, std::size_t ef) const {
+  const double through_graph = static_cast<double>(ef) * params_.m * static_cast<double>(vectors_.size());
+  return static_cast<double>(passing_count) * static_cast<double>(passing_count) <= through_graph;
+}
+
+Neighbor HnswIndex::descend(Scratch& scratch, SearchProgress& progress) const {
+  // A step on a level of few nodes costs as much as one among neighbours with codes, which leads as far.
+  constexpr std::size_t lowest_with_codes = 2;
+  const std::size_t lowest = has_codes() ? lowest_with_codes : 0;
+  const auto expander = [&](std::size_t level) {
+    return GatherExpander(graph_.links, level, vectors_, space_.kernels(), space_.dim(), scratch.query.data());
+  };
+  const std::size_t top = graph_.links.level_of(graph_.entry);
+  Neighbor nearest{expander(0).value(graph_.entry), graph_.entry};
+  ++progress.distances;
+  scratch.visited.begin(vectors_.size());
+  scratch.visited.insert(nearest.node);
+  for (std::size_t level = top; level > lowest; --level) {
+    nearest = greedy_descent(expander(level), nearest, scratch.visited, progress, scratch.neighborhood);
+  }
+  scratch.visited.begin(vectors_.size());
+  return nearest;
+}
+
+template <class Policies>
+void HnswIndex::search_from(Neighbor start, std::size_t k, std::size_t ef, const NodeBitset* passing,
+                            const Policies& policies, Scratch& scratch, SearchProgress& progress) const {
+  scratch.found.clear();
+  const auto walk = [&](const auto& expander, auto& frontier, auto results) {
+    frontier.push(start.distance, start.node);
+    greedy_search(expander, scratch.visited, frontier, policies.over(results, frontier), progress,
+                  scratch.neighborhood);
+  };
+  if (has_codes()) {
+    scratch.results.reset(k);
+    const kernels::PackedQuery packed = codec_->prepare(scratch.query.data(), scratch.packed);
+    const auto walk_packed = [&](auto& frontier) {
+      walk(PackedExpander(graph_.links, vectors_, space_.kernels(), space_.dim(), scratch.query.data(),
+                          kernels::active().packed, packed, frontier, passing, scratch.results),
+           frontier, InTopK{scratch.results});
+    };
+    if (passing == nullptr) {
+      scratch.beam.reset(ef);
+      walk_packed(scratch.beam);
+    } else {
+      scratch.heap.reset(ef, passing);
+      walk_packed(scratch.heap);
+    }
+    const auto found = scratch.results.sorted();
+    scratch.found.assign(found.begin(), found.end());
+    return;
+  }
+  const GatherExpander expander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), scratch.query.data());
+  scratch.visited.insert(start.node);
+  if (passing == nullptr) {
+    scratch.beam.reset(ef);
+    walk(expander, scratch.beam, InBeam{scratch.beam, k});
+    for (std::size_t rank = 0; rank < std::min(k, scratch.beam.size()); ++rank) {
+      scratch.found.push_back(scratch.beam[rank]);
+    }
+  } else {
+    scratch.heap.reset(ef, passing, -infinity, k);
+    walk(expander, scratch.heap, InHeap{scratch.heap});
+    const auto found = scratch.heap.nearest();
+    scratch.found.assign(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(std::min(k, found.size())));
+  }
+}
+
+template <class Policies>
+void HnswIndex::search_one(const Batch& batch, std::size_t query_index, std::size_t ef, const Policies& policies,
+                           Scratch& scratch) const {
+  // A rule learned for a larger k goes by that one's k-th nearest.
+  const std::size_t k = batch.plan.curve != nullptr ? std::max<std::size_t>(batch.plan.curve->k, batch.k) : batch.k;
+  SearchProgress progress;
+  const Neighbor start = descend(scratch, progress);
+  search_from(start, k, ef, batch.passing, policies, scratch, progress);
+  emit(batch.output, batch.k, query_index, scratch.query, scratch.found, progress.distances);
+}
+
+void HnswIndex::search_batch(const Batch& batch) const {
+  const StopPlan& plan = batch.plan;
+  const bool priced = plan.curve != nullptr && plan.curve->rule == StopRule::price;
+  std::size_t ef = effective_ef(batch.options, batch.k);
+  if (plan.curve != nullptr) {
+    ef = std::max<std::size_t>(priced ? plan.curve->cap : static_cast<std::size_t>(plan.threshold), plan.curve->k);
+    ef = std::max(ef, batch.k);
+  }
+  const bool scan = batch.passing != nullptr && scan_is_cheaper(batch.passing_count, ef);
+  std::vector<NodeId> named;
+  if (scan) batch.passing->for_each([&](std::size_t node) { named.push_back(static_cast<NodeId>(node)); });
+  const auto budget = static_cast<std::uint32_t>(batch.options.max_distances);
+
+  parallel_for(batch.count, 1, batch.options.threads, batch.options.monitor,
+               [&](std::size_t, std::size_t begin, std::size_t end) {
+                 auto lease = scratch_.lease();
+                 Scratch& scratch = *lease;
+                 scratch.neighborhood.reserve(max_links);
+                 for (; begin < end; ++begin) {
+                   space_.prepare(batch.queries + begin * space_.input_bytes(), scratch.query);
+                   if (scan) {
+                     TopK nearest;
+                     nearest.reset(batch.k);
+                     SearchProgress progress;
+                     scan_lists(NamedScorer(named, vectors_, space_.kernels(), space_.dim(), scratch.query.data()),
+                                nullptr, nearest, NeverStop{}, progress);
+                     emit(batch.output, batch.k, begin, scratch.query, nearest.sorted(), progress.distances);
+                     if (batch.output.reasons != nullptr) promise_exact(batch.output, begin);
+                   } else if (priced) {
+                     const float offset = space_.nearness_offset(scratch.query, batch.largest_norm);
+                     const AtAPrice policies{{plan.curve->weight, plan.threshold, offset, plan.curve->farthest}};
+                     search_one(batch, begin, ef, policies, scratch);
+                     if (scratch.found.empty() || scratch.found.back().distance + offset > plan.curve->farthest) {
+                       promise_nothing(batch.output, begin, StopReason::unlike);
+                     }
+                   } else if (budget > 0) {
+                     search_one(batch, begin, ef, WithBudget{budget}, scratch);
+                   } else {
+                     search_one(batch, begin, ef, Unlimited{}, scratch);
+                   }
+                 }
+               });
+}
+
+std::vector<Neighbor> HnswIndex::search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
+                                              const NodeBitset* passing) const {
+  auto lease = scratch_.lease();
+  Scratch& scratch = *lease;
+  scratch.neighborhood.reserve(max_links);
+  scratch.query.buffer.resize(query.buffer.size());
+  std::copy_n(query.buffer.data(), query.buffer.size(), scratch.query.buffer.data());
+  SearchProgress progress;
+  const Neighbor start = descend(scratch, progress);
+  scratch.visited.insert(start.node);
+  scratch.heap.reset(effective_ef(options, 1), passing, radius);
+  scratch.heap.push(start.distance, start.node);
+  greedy_search(GatherExpander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), query.data()),
+                scratch.visited, scratch.heap, NeverStop{}, progress, scratch.neighborhood);
+  const std::span<const Neighbor> found = scratch.heap.within_radius();
+  return {found.begin(), found.end()};
+}
+
+// Nodes of upper levels lead the way down: a search could not do without them.
+bool HnswIndex::may_be_query(NodeId node) const { return graph_.links.level_of(node) == 0; }
+
+void HnswIndex::trace_batch(const TraceRequest& request, std::span<const NodeId> own, Traces& traces) const {
+  traces.columns = request.detailed ? graph_step_columns : brief_step_columns;
+  parallel_for(request.count, 1, request.threads, request.monitor,
+               [&](std::size_t, std::size_t begin, std::size_t end) {
+                 auto lease = scratch_.lease();
+                 Scratch& scratch = *lease;
+                 scratch.neighborhood.reserve(max_links);
+                 std::vector<GraphStep> steps;
+                 for (; begin < end; ++begin) {
+                   const auto* query = static_cast<const std::byte*>(request.queries) + begin * space_.input_bytes();
+                   space_.prepare(query, scratch.query);
+                   SearchProgress progress;
+                   const Neighbor start = descend(scratch, progress);
+                   // As if it had been seen: neither expanded nor found.
+                   if (own[begin] != no_node) scratch.visited.insert(own[begin]);
+                   steps.clear();
+                   search_from(start, request.k, std::max(request.cap, request.k), nullptr,
+                               Traced{steps, request.k, space_.nearness_offset(scratch.query, request.largest_norm),
+                                      request.true_kth[begin], request.detailed},
+                               scratch, progress);
+                   std::vector<float>& row = traces.rows[begin];
+                   row.resize(steps.size() * traces.columns);
+                   for (std::size_t i = 0; i < steps.size(); ++i) {
+                     std::memcpy(row.data() + i * traces.columns, &steps[i], traces.columns * sizeof(float));
+                   }
+                 }
+               });
+}
+
+}  // namespace fastcbir

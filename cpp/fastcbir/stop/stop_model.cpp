@@ -1,0 +1,216 @@
+#include "fastcbir/stop/stop_model.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <stdexcept>
+
+namespace fastcbir {
+namespace {
+
+constexpr std::uint32_t model_version = 1;
+constexpr std::uint32_t most_curves = 256;
+constexpr std::uint32_t most_points = 4096;
+constexpr std::uint32_t most_k = 10000;
+
+struct ModelHeader {
+  std::uint32_t version;
+  StopModel::Fingerprint fingerprint;
+  std::uint64_t vectors;
+  std::uint64_t removed;
+  double learned_at;  // seconds since 1970
+  float largest_norm;
+  float margin;
+  std::uint32_t curves;
+  std::uint32_t own_queries;  // drawn from the index's own vectors
+  std::uint32_t given_queries;
+  std::uint32_t reserved[3];
+};
+static_assert(sizeof(ModelHeader) == 80);
+
+struct CurveHeader {
+  std::uint32_t rule;
+  std::uint32_t k;
+  std::uint32_t cap;
+  std::uint32_t queries;
+  std::uint32_t points;
+  float weight;
+  float farthest;
+  std::int32_t forest;
+};
+static_assert(sizeof(CurveHeader) == 32);
+
+[[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument("the learned stop model " + why); }
+
+class Cursor {
+ public:
+  explicit Cursor(std::span<const std::byte> bytes) : left_(bytes) {}
+
+  template <class T>
+  T one() {
+    T value;
+    take(&value, sizeof(T));
+    return value;
+  }
+  template <class T>
+  std::vector<T> many(std::size_t count) {
+    std::vector<T> values(count);
+    take(values.data(), count * sizeof(T));
+    return values;
+  }
+  bool done() const { return left_.empty(); }
+
+ private:
+  void take(void* to, std::size_t size) {
+    if (size > left_.size()) refuse("ends early");
+    if (size > 0) std::memcpy(to, left_.data(), size);
+    left_ = left_.subspan(size);
+  }
+  std::span<const std::byte> left_;
+};
+
+StopCurve read_curve(Cursor& cursor, float margin) {
+  const auto header = cursor.one<CurveHeader>();
+  if (header.rule > static_cast<std::uint32_t>(StopRule::price)) {
+    refuse("names a rule that this fastcbir does not know");
+  }
+  if (header.k == 0 || header.k > most_k || header.points == 0 || header.points > most_points || header.cap == 0 ||
+      header.queries == 0 || !std::isfinite(header.weight) || !std::isfinite(header.farthest)) {
+    refuse("has a curve with numbers out of range");
+  }
+  StopCurve curve{static_cast<StopRule>(header.rule),
+                  header.k,
+                  header.cap,
+                  header.queries,
+                  header.weight,
+                  header.farthest,
+                  header.forest,
+                  {},
+                  {},
+                  {},
+                  {}};
+  if (curve.rule == StopRule::price && !(curve.weight > 0)) refuse("has a price rule without a weight");
+  curve.thresholds = cursor.many<float>(header.points);
+  curve.costs = cursor.many<float>(header.points);
+  curve.counts = cursor.many<std::uint32_t>(std::size_t{header.points} * (header.k + 1));
+  if (!std::is_sorted(curve.thresholds.begin(), curve.thresholds.end()) ||
+      !std::all_of(curve.thresholds.begin(), curve.thresholds.end(), [](float x) { return std::isfinite(x); })) {
+    refuse("has thresholds that do not ascend");
+  }
+  if (curve.rule == StopRule::plain && (curve.thresholds.front() < 1 || curve.thresholds.back() > 1e6f)) {
+    refuse("has a plain rule with numbers out of range");
+  }
+  const double n = header.queries;
+  curve.losses.resize(header.points);
+  for (std::size_t at = 0; at < header.points; ++at) {
+    std::uint64_t queries = 0;
+    double squares = 0;
+    for (std::size_t found = 0; found <= header.k; ++found) {
+      const std::uint32_t count = curve.counts[at * (header.k + 1) + found];
+      const double recall = static_cast<double>(found) / header.k;
+      queries += count;
+      squares += count * (1 - recall) * (1 - recall);
+    }
+    if (queries != header.queries) refuse("has counts that do not add up");
+    // Conformal risk control (Angelopoulos et al., 2022): the worst that one more query could do is added. The margin
+    // keeps the promise clear of the luck of which queries were held out.
+    const double loss = 1 - curve.recall(at);
+    const double deviation = std::sqrt(std::max(squares / n - loss * loss, 0.0) / n);
+    curve.losses[at] = static_cast<float>((n * loss + 1) / (n + 1) + margin * deviation);
+  }
+  // Where more effort lost something by chance, less is not trusted either.
+  for (std::size_t at = header.points - 1; at-- > 0;) {
+    curve.losses[at] = std::max(curve.losses[at], curve.losses[at + 1]);
+  }
+  return curve;
+}
+
+}  // namespace
+
+double StopCurve::recall(std::size_t at) const {
+  double found = 0;
+  for (std::size_t i = 1; i <= k; ++i) found += static_cast<double>(counts[at * (k + 1) + i]) * static_cast<double>(i);
+  return found / (static_cast<double>(queries) * k);
+}
+
+double StopCurve::share_below(std::size_t at, double recall) const {
+  double below = 0;
+  for (std::size_t i = 0; i <= k && static_cast<double>(i) < recall * k - 1e-6; ++i) below += counts[at * (k + 1) + i];
+  return below / static_cast<double>(queries);
+}
+
+StopModel::StopModel(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {
+  Cursor cursor(bytes_);
+  const auto header = cursor.one<ModelHeader>();
+  if (header.version != model_version) {
+    refuse("is of version " + std::to_string(header.version) + "; this fastcbir knows version " +
+           std::to_string(model_version));
+  }
+  if (header.curves == 0 || header.curves > most_curves || !(header.margin >= 0) ||
+      !std::isfinite(header.largest_norm)) {
+    refuse("has numbers out of range");
+  }
+  fingerprint_ = header.fingerprint;
+  vectors_ = header.vectors;
+  removed_ = header.removed;
+  largest_norm_ = header.largest_norm;
+  margin_ = header.margin;
+  for (std::uint32_t i = 0; i < header.curves; ++i) curves_.push_back(read_curve(cursor, margin_));
+  if (!cursor.done()) refuse("has more bytes than it should");
+  const auto smaller_k = [](const StopCurve& a, const StopCurve& b) { return a.k < b.k; };
+  if (!std::is_sorted(curves_.begin(), curves_.end(), smaller_k)) refuse("has curves out of order");
+}
+
+StopPlan StopModel::plan(const StopTarget& target, std::size_t k, bool filtered, std::size_t present,
+                         std::size_t removed) const {
+  constexpr float unknown = std::numeric_limits<float>::quiet_NaN();
+  const auto first = std::lower_bound(curves_.begin(), curves_.end(), k,
+                                      [](const StopCurve& curve, std::size_t wanted) { return curve.k < wanted; });
+  // As far as anything was learned about.
+  const auto farthest = [&](StopReason reason, float estimate) {
+    const StopCurve* longest = &curves_.back();
+    for (const StopCurve& curve : curves_) {
+      if (curve.rule == StopRule::plain && (first == curves_.end() || curve.k == first->k)) longest = &curve;
+    }
+    return StopPlan{reason, longest, longest->thresholds.back(), estimate};
+  };
+  constexpr double growth = 1.5;
+  constexpr double loss = 0.2;
+  if (static_cast<double>(present) > growth * static_cast<double>(vectors_) ||
+      static_cast<double>(removed) > static_cast<double>(removed_) + loss * static_cast<double>(vectors_)) {
+    return farthest(StopReason::aged, unknown);
+  }
+  if (filtered) return farthest(StopReason::filtered, unknown);
+  if (first == curves_.end()) return farthest(StopReason::beyond_k, unknown);
+
+  std::optional<StopPlan> best;
+  float best_cost = 0;
+  float reachable = 0;
+  for (auto curve = first; curve != curves_.end() && curve->k == first->k; ++curve) {
+    const std::size_t points = curve->thresholds.size();
+    const double n = curve->queries;
+    const auto kept = [&](std::size_t at) {
+      if (target.probability == 0) return curve->losses[at] <= 1 - target.recall + 1e-7f;
+      const double below = curve->share_below(at, target.recall);
+      return (n * below + 1) / (n + 1) + margin_ * std::sqrt(below * (1 - below) / n) <= 1 - target.probability + 1e-7;
+    };
+    const auto estimate = [&](std::size_t at) {
+      return static_cast<float>(target.probability == 0 ? curve->recall(at)
+                                                        : 1 - curve->share_below(at, target.recall));
+    };
+    reachable = std::max(reachable, estimate(points - 1));
+    std::size_t at = points;
+    while (at > 0 && kept(at - 1)) --at;
+    if (at == points) continue;
+    // A rule must save something to be worth its checks.
+    constexpr float worth = 0.98f;
+    const float cost = curve->costs[at] / (curve->rule == StopRule::plain ? 1 : worth);
+    if (best && best_cost <= cost) continue;
+    best_cost = cost;
+    best = StopPlan{StopReason::target, &*curve, curve->thresholds[at], estimate(at)};
+  }
+  return best ? *best : farthest(StopReason::unreachable, reachable);
+}
+
+}  // namespace fastcbir

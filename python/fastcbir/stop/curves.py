@@ -1,0 +1,209 @@
+"""From traces to curves: what each rule would have found, at which cost, had it ended the traced searches.
+
+A trace holds a row of numbers for every step of a search that went further than any will. All rules walk the
+same way and only differ in when they stop, so one trace answers for all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fastcbir.stop.model import PLAIN, PRICE, Curve
+
+__all__ = ["Ends", "Rule", "Steps", "cost_at", "ends_at", "plain_rule", "price_rules"]
+
+# Columns of a graph's trace (cpp/fastcbir/stop/trace.hpp).
+DISTANCES, NEXT, RANK, KTH, FOUND = range(5)
+NEAREST, INSERTED, MEAN, VARIANCE, QUARTER, HALF, THREE_QUARTERS = range(5, 12)  # of detailed ones
+
+# Tried for price rules; which is best depends on k and on how the data cluster.
+WEIGHTS = (2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0)
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Traces of Q queries.
+
+    Attributes:
+        k: neighbours searched for.
+        cap: ef or nprobe.
+        offsets: (Q + 1,) int64; query q has rows offsets[q]:offsets[q + 1].
+        rows: (total, columns) float32.
+    """
+
+    k: int
+    cap: int
+    offsets: npt.NDArray[np.int64]
+    rows: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def last(self) -> npt.NDArray[np.int64]:
+        """(Q,) the row of each query's last step."""
+        return self.offsets[1:] - 1
+
+    def of(self, queries: slice) -> Steps:
+        """Those of some queries that follow one another."""
+        offsets = self.offsets[queries.start : queries.stop + 1]
+        return Steps(self.k, self.cap, offsets - offsets[0], self.rows[offsets[0] : offsets[-1]])
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Where Q searches end at each of P thresholds: (P, Q) found and distances."""
+
+    found: FloatArray
+    distances: FloatArray
+
+
+def price_scores(steps: Steps, weight: float, farthest: float) -> FloatArray:
+    """(total,) log2(distances) + weight * d_next / d_k after each step, in the core's precision."""
+    rows = steps.rows
+    kth = np.maximum(rows[:, KTH], np.float32(1e-30))
+    with np.errstate(invalid="ignore", over="ignore"):
+        ratio = np.where(np.isfinite(kth), rows[:, NEXT] / kth, np.float32(0))
+    scores = np.log2(rows[:, DISTANCES]) + np.float32(weight) * ratio
+    # Before there are k, and as long as they are further than any learned from, nothing stops a search.
+    scores[~(rows[:, KTH] <= np.float32(farthest))] = -np.inf
+    return np.asarray(scores, np.float32)
+
+
+def plain_scores(steps: Steps) -> FloatArray:
+    """(total,) the rank of the next candidate: a search with this ef, or any smaller, ends here."""
+    return steps.rows[:, RANK]
+
+
+def running_maximum(steps: Steps, scores: FloatArray) -> FloatArray:
+    """(total,) the largest of a query's scores so far."""
+    maxima = np.empty_like(scores)
+    for begin, end in zip(steps.offsets[:-1], steps.offsets[1:], strict=True):
+        np.maximum.accumulate(scores[begin:end], out=maxima[begin:end])
+    return maxima
+
+
+def ends_at(steps: Steps, maxima: FloatArray, thresholds: FloatArray) -> Ends:
+    """Where searches end that stop at the first step whose score reaches the threshold."""
+    stops = np.empty((len(steps), len(thresholds)), np.int64)
+    for query, (begin, end) in enumerate(zip(steps.offsets[:-1], steps.offsets[1:], strict=True)):
+        stops[query] = begin + np.searchsorted(maxima[begin:end], thresholds)
+    np.minimum(stops, steps.last[:, None], out=stops)
+    return Ends(steps.rows[stops, FOUND].T, steps.rows[stops, DISTANCES].T)
+
+
+def needed_scores(steps: Steps, maxima: FloatArray) -> FloatArray:
+    """(hits,) for each true neighbour found: the score that a search must be allowed in order to find it."""
+    found = steps.rows[:, FOUND]
+    before = np.empty_like(found)
+    before[1:] = found[:-1]
+    before[steps.offsets[:-1]] = 0
+    gained = found > before
+    first = np.zeros(len(found), bool)
+    first[steps.offsets[:-1]] = True
+    at = np.nonzero(gained & ~first)[0]
+    return maxima[at - 1]
+
+
+def threshold_grid(needed: FloatArray, points: int) -> FloatArray:
+    """At most `points` thresholds: dense where few true neighbours are still missing."""
+    needed = needed[np.isfinite(needed)]
+    if len(needed) == 0:
+        return np.zeros(1, np.float32)
+    shares = 1 - np.geomspace(0.6, 0.5 / len(needed), points - 1)
+    grid = np.quantile(needed, np.concatenate([shares, [1.0]])).astype(np.float32)
+    grid = np.nextafter(grid, np.float32(np.inf))
+    return np.unique(grid)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule with thresholds chosen on design queries, for k neighbours.
+
+    Attributes:
+        kind, weight: as in Curve.
+        thresholds: (P,) float32, ascending.
+        recalls, costs: (P,) mean recall and distances of the design queries at each.
+    """
+
+    kind: int
+    k: int
+    cap: int
+    weight: float
+    farthest: float
+    thresholds: FloatArray
+    recalls: npt.NDArray[np.float64]
+    costs: FloatArray
+
+    def maxima(self, steps: Steps) -> FloatArray:
+        """(total,) the largest score so far."""
+        scores = (
+            plain_scores(steps) if self.kind == PLAIN else price_scores(steps, self.weight, self.farthest)
+        )
+        return running_maximum(steps, scores)
+
+    def counts(self, steps: Steps) -> npt.NDArray[np.uint32]:
+        """(P, k + 1) how many of these queries found 0, 1, .. k at each threshold."""
+        found = ends_at(steps, self.maxima(steps), self.thresholds).found
+        rows = np.minimum(found, self.k).astype(np.int64)
+        return np.stack([np.bincount(row, minlength=self.k + 1) for row in rows]).astype(np.uint32)
+
+    def curve(self, counts: npt.NDArray[np.uint32]) -> Curve:
+        """With what held-out queries found."""
+        return Curve(
+            self.kind,
+            self.k,
+            self.cap,
+            int(counts[0].sum()),
+            self.weight,
+            self.farthest,
+            self.thresholds,
+            self.costs,
+            counts,
+        )
+
+
+def _rule(
+    kind: int, weight: float, farthest: float, design: Steps, maxima: FloatArray, thresholds: FloatArray
+) -> Rule:
+    ends = ends_at(design, maxima, thresholds)
+    recalls = np.minimum(ends.found, design.k).mean(1, dtype=np.float64) / design.k
+    costs = ends.distances.mean(1, dtype=np.float64).astype(np.float32)
+    return Rule(kind, design.k, design.cap, weight, farthest, thresholds, recalls, costs)
+
+
+def plain_rule(design: Steps) -> Rule:
+    """Searches with a fixed ef or nprobe."""
+    efs = np.unique(np.round(np.geomspace(min(design.k, design.cap), design.cap, 80))).astype(np.float32)
+    return _rule(PLAIN, 0.0, 0.0, design, running_maximum(design, plain_scores(design)), efs)
+
+
+def price_rules(design: Steps, weights: tuple[float, ...] = WEIGHTS, points: int = 160) -> list[Rule]:
+    """The price rules that are the cheapest for some recall."""
+    kth = design.rows[design.last, KTH]
+    farthest = float(kth[np.isfinite(kth)].max(initial=0.0))
+    rules = []
+    for weight in weights:
+        maxima = running_maximum(design, price_scores(design, weight, farthest))
+        grid = threshold_grid(needed_scores(design, maxima), points)
+        rules.append(_rule(PRICE, weight, farthest, design, maxima, grid))
+    best = {
+        int(np.argmin([cost_at(rule.recalls, rule.costs, recall) for rule in rules]))
+        for recall in (0.9, 0.95, 0.99, 0.999)
+    }
+    return [rules[i] for i in sorted(best)]
+
+
+def cost_at(recalls: npt.NDArray[np.float64], costs: FloatArray, recall: float) -> float:
+    """The least cost of a recall, interpolated in the logarithm of what is missing; inf if never reached."""
+    if len(recalls) == 0 or recalls.max() < recall:
+        return float("inf")
+    order = np.argsort(recalls, kind="stable")
+    cheapest = np.minimum.accumulate(costs[order][::-1])[::-1]
+    missing = -np.log(np.maximum(1 - recalls[order], 1e-7))
+    return float(np.interp(-np.log(max(1 - recall, 1e-7)), missing, cheapest))

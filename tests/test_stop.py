@@ -1,0 +1,319 @@
+"""Searches by recall: what is promised is kept on queries never seen, and what can't be promised is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import fastcbir as fc
+from fastcbir import StopReason
+from fastcbir.stop.curves import Steps, ends_at, plain_scores, price_scores, running_maximum
+from fastcbir.stop.model import PLAIN, PRICE, decode, encode
+
+DIM = 24
+K = 10
+
+
+def clustered(count: int, seed: int) -> npt.NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(7).standard_normal((60, DIM))
+    spread = rng.uniform(0.2, 0.9, (count, 1))
+    picked = centres[rng.integers(0, len(centres), count)]
+    return np.asarray(picked + spread * rng.standard_normal((count, DIM)), np.float32)
+
+
+def truth_of(index: fc.Index, queries: npt.NDArray[Any], k: int) -> npt.NDArray[np.float32]:
+    return index._core.nearest_values(queries, k, np.full(len(queries), -1), None, None)
+
+
+def recalls(index: fc.Index, queries: npt.NDArray[Any], hits: fc.Hits) -> npt.NDArray[np.float64]:
+    """(Q,) recall@k by exact distances; ties count."""
+    k = hits.ids.shape[1]
+    flat = fc.Index(index.dim, fc.Flat(), metric=index.metric)  # type: ignore[arg-type]
+    flat.add(index.reconstruct(index.ids))
+    kth = flat.search(queries, k).distances[:, -1:]
+    return np.asarray((hits.distances <= kth + 1e-5 * np.abs(kth)).mean(1))
+
+
+METHODS = {
+    "hnsw": fc.Hnsw(m=8, ef_construction=60),
+    "hnsw-codes": fc.Hnsw(m=16, ef_construction=60, codec="rabitq2"),
+}
+
+
+@pytest.fixture(scope="module", params=list(METHODS))
+def learned(request: pytest.FixtureRequest) -> fc.Index:
+    index = fc.Index(DIM, METHODS[request.param])
+    index.add(clustered(4000, 1))
+    index.fit_stop(clustered(2000, 2), k=(1, K), max_queries=2000, margin=0)
+    return index
+
+
+@pytest.mark.parametrize("target", [0.8, 0.9, 0.95, 0.98])
+def test_the_promise_holds_for_new_queries(learned: fc.Index, target: float) -> None:
+    queries = clustered(2000, 3)
+    hits = learned.search(queries, K, recall=target)
+    assert hits.stop_reason is not None and hits.estimated_recall is not None
+    sure = hits.stop_reason == StopReason.TARGET
+    assert sure.mean() > 0.99
+    found = recalls(learned, queries, hits)
+    assert found.mean() > target - 4 * found.std() / np.sqrt(1500)
+    assert hits.estimated_recall[sure].mean() == pytest.approx(found.mean(), abs=0.02)
+
+
+def test_more_is_more(learned: fc.Index) -> None:
+    queries = clustered(300, 4)
+    costs = [learned.search(queries, K, recall=target).cost.mean() for target in (0.6, 0.9, 0.99)]
+    assert costs == sorted(costs)
+    assert costs[0] < costs[-1]
+
+
+def test_each_query_with_a_probability(learned: fc.Index) -> None:
+    queries = clustered(2000, 5)
+    hits = learned.search(queries, K, recall=0.9, probability=0.95)
+    assert (recalls(learned, queries, hits) >= 0.9 - 1e-6).mean() > 0.95 - 4 * 0.006
+    assert hits.cost.mean() > learned.search(queries, K, recall=0.9).cost.mean()
+
+
+def test_searches_stop_where_traces_say(learned: fc.Index) -> None:
+    """The core's limits end a search at the very step where its trace first reaches the threshold."""
+    core = learned._core
+    model = decode(core.stop_model())
+    queries = clustered(200, 6)
+    truth = truth_of(learned, queries, K)
+    none = np.full(len(queries), -1)
+    ended = set()
+    for target in (0.7, 0.9, 0.97):
+        _, rule, threshold, _, _ = core.stop_plan(K, target, 0.0)
+        at = [
+            c for c in model.curves if c.k == K and c.rule == rule and np.float32(threshold) in c.thresholds
+        ]
+        curve = at[0]
+        offsets, rows = core.trace(queries, K, curve.cap, none, truth[:, -1], 0.0, False, None, None)
+        steps = Steps(K, curve.cap, offsets, rows)
+        scores = plain_scores(steps) if rule == PLAIN else price_scores(steps, curve.weight, curve.farthest)
+        ends = ends_at(steps, running_maximum(steps, scores), np.array([threshold], np.float32))
+        hits = learned.search(queries, K, recall=target)
+        assert hits.stop_reason is not None
+        like = hits.stop_reason == StopReason.TARGET
+        # A rounding of the logarithm may move a stop by a step, rarely.
+        assert (hits.cost == ends.distances[0])[like].mean() > 0.98
+        ended.add(rule)
+    assert ended <= {PLAIN, PRICE}
+
+
+def test_what_was_learned_is_saved(learned: fc.Index, tmp_path: Path) -> None:
+    queries = clustered(100, 8)
+    learned.save(tmp_path / "a.fcx")
+    before = learned.search(queries, K, recall=0.9)
+    for mmap in (False, True):
+        again = fc.load(tmp_path / "a.fcx", mmap=mmap)
+        after = again.search(queries, K, recall=0.9)
+        np.testing.assert_array_equal(before.ids, after.ids)
+        np.testing.assert_array_equal(before.cost, after.cost)
+        assert again.recall_report().rows == learned.recall_report().rows
+
+
+def test_bytes_there_and_back(learned: fc.Index) -> None:
+    data = learned._core.stop_model()
+    assert encode(decode(data)) == data
+
+
+def test_a_model_of_another_index_or_damaged_is_refused(learned: fc.Index) -> None:
+    data = learned._core.stop_model()
+    other = fc.Index(DIM, fc.Hnsw(m=8), metric="cosine")
+    other.add(clustered(100, 1))
+    with pytest.raises(ValueError, match="of another index"):
+        other._core.set_stop_model(data)
+    for end in range(0, len(data), 101):
+        with pytest.raises(ValueError, match="the learned stop model"):
+            learned._core.set_stop_model(data[:end])
+    with pytest.raises(ValueError, match="more bytes"):
+        learned._core.set_stop_model(data + b"\0")
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        # Never a crash: what is taken in again must be a model.
+        flipped = bytearray(data)
+        flipped[rng.integers(len(data))] ^= 1 << rng.integers(8)
+        try:
+            learned._core.set_stop_model(bytes(flipped))
+        except ValueError:
+            continue
+        learned.search(clustered(2, 1), K, recall=0.9)
+    learned._core.set_stop_model(data)
+
+
+@pytest.mark.parametrize("target", [0, -0.5, 1.2, float("nan"), "much"])
+def test_recalls_out_of_range(learned: fc.Index, target: Any) -> None:
+    with pytest.raises(ValueError, match="recall must be a number above 0 and at most 1"):
+        learned.search(clustered(1, 1), K, recall=target)
+
+
+@pytest.mark.parametrize("probability", [0, 1, 2, float("nan")])
+def test_probabilities_out_of_range(learned: fc.Index, probability: float) -> None:
+    with pytest.raises(ValueError, match="probability must be a number above 0 and below 1"):
+        learned.search(clustered(1, 1), K, recall=0.9, probability=probability)
+    with pytest.raises(ValueError, match="give recall too"):
+        learned.search(clustered(1, 1), K, probability=0.9)
+
+
+def test_recall_and_effort_exclude_each_other(learned: fc.Index) -> None:
+    for effort in ({"ef": 10}, {"nprobe": 1}, {"max_distances": 5}):
+        with pytest.raises(ValueError, match="give one of them"):
+            learned.search(clustered(1, 1), K, recall=0.9, **effort)  # type: ignore[arg-type]
+
+
+def test_without_learning_it_says_what_to_do() -> None:
+    index = fc.Index(DIM, fc.Hnsw(m=8))
+    index.add(clustered(50, 1))
+    with pytest.raises(ValueError, match=r"call fit_stop\(\) once"):
+        index.search(clustered(1, 1), 1, recall=0.9)
+    with pytest.raises(ValueError, match=r"call fit_stop\(\) once"):
+        index.recall_report()
+
+
+def test_what_can_not_be_promised_is_said(learned: fc.Index) -> None:
+    queries = clustered(50, 9)
+    for kwargs, reason in (
+        ({"recall": 1.0}, StopReason.UNREACHABLE),
+        ({"recall": 0.9, "k": 50}, StopReason.BEYOND_K),
+        ({"recall": 0.9, "allow": np.arange(3900)}, StopReason.FILTERED),
+    ):
+        hits = learned.search(queries, **{"k": K, **kwargs})  # type: ignore[arg-type]
+        assert hits.stop_reason is not None and hits.estimated_recall is not None
+        assert set(hits.stop_reason.tolist()) == {reason}
+        # It goes as far as anything was learned about.
+        usual = learned.search(queries, K, recall=0.9).cost.mean()
+        assert hits.cost.mean() > 1.5 * usual
+    assert np.isnan(hits.estimated_recall).all()
+
+
+def test_queries_from_elsewhere_are_searched_in_full(learned: fc.Index) -> None:
+    queries = 40 + 5 * clustered(50, 10)
+    hits = learned.search(queries, K, recall=0.97)
+    assert hits.stop_reason is not None and hits.estimated_recall is not None
+    assert learned._core.stop_plan(K, 0.97, 0.0)[1] == PRICE
+    assert (hits.stop_reason == StopReason.UNLIKE).all()
+    assert np.isnan(hits.estimated_recall).all()
+    curve = next(c for c in decode(learned._core.stop_model()).curves if (c.k, c.rule) == (K, PRICE))
+    np.testing.assert_array_equal(hits.cost, learned.search(queries, K, ef=curve.cap).cost)
+
+
+def test_an_index_that_grew_or_shrank_says_so() -> None:
+    index = fc.Index(DIM, fc.Hnsw(m=8, ef_construction=40))
+    index.add(clustered(1000, 1))
+    index.fit_stop(k=K, max_queries=400)
+    queries = clustered(20, 2)
+
+    def reasons() -> set[int]:
+        found = index.search(queries, K, recall=0.8).stop_reason
+        assert found is not None
+        return set(found.tolist())
+
+    assert reasons() <= {StopReason.TARGET, StopReason.UNLIKE}
+    index.add(clustered(600, 3))
+    assert reasons() == {StopReason.AGED}
+    index.fit_stop(k=K, max_queries=400)
+    index.remove(np.arange(100))
+    assert reasons() <= {StopReason.TARGET, StopReason.UNLIKE}
+    index.remove(np.arange(100, 600))
+    assert reasons() == {StopReason.AGED}
+
+
+@pytest.mark.parametrize("metric", ["ip", "cosine"])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_other_metrics_and_types(metric: Any, dtype: Any) -> None:
+    def draw(count: int, seed: int) -> npt.NDArray[Any]:
+        values = clustered(count, seed)
+        return np.clip(values * 20 + 100, 0, 255).astype(np.uint8) if dtype == "uint8" else values
+
+    index = fc.Index(DIM, fc.Hnsw(m=16, ef_construction=60), metric=metric, dtype=dtype)
+    index.add(draw(2000, 1))
+    report = index.fit_stop(draw(1000, 2), k=K, max_queries=1000, margin=0)
+    queries = draw(1000, 3)
+    hits = index.search(queries, K, recall=0.9)
+    assert hits.stop_reason is not None
+    assert (hits.stop_reason == StopReason.TARGET).mean() > 0.98
+    assert recalls(index, queries, hits).mean() > 0.9 - 0.02
+    assert report.rows[0].distances <= report.rows[2].distances
+
+
+def test_one_own_vector_is_not_found_among_the_others() -> None:
+    index = fc.Index(DIM, fc.Hnsw(m=8, ef_construction=40))
+    index.add(clustered(500, 1))
+    own = index._core.draw_queries(100, 0)
+    queries = index.reconstruct(own)
+    nearest = index._core.nearest_values(queries, 1, own, None, None)
+    assert (nearest > 0).all()
+    offsets, rows = index._core.trace(queries, 1, 100, own, nearest[:, 0], 0.0, True, None, None)
+    assert (rows[offsets[1:] - 1, 3] >= nearest[:, 0]).all()
+
+
+@pytest.mark.parametrize("count", [20, 50])
+def test_few_vectors(count: int) -> None:
+    index = fc.Index(DIM, fc.Hnsw(m=4))
+    index.add(clustered(count, 1))
+    index.fit_stop()
+    queries = clustered(40, 2)
+    hits = index.search(queries, 5, recall=0.99)
+    assert hits.stop_reason is not None
+    assert set(hits.stop_reason.tolist()) == {StopReason.UNREACHABLE}
+    assert recalls(index, queries, hits).mean() == 1
+
+
+def test_all_vectors_equal() -> None:
+    index = fc.Index(DIM, fc.Hnsw(m=8))
+    index.add(np.ones((600, DIM), np.float32))
+    index.fit_stop(k=K, max_queries=300)
+    hits = index.search(np.ones((3, DIM), np.float32), K, recall=0.9)
+    assert (hits.distances == 0).all()
+
+
+def test_exact_search_keeps_every_promise() -> None:
+    index = fc.Index(DIM, fc.Flat())
+    index.add(clustered(50, 1))
+    hits = index.search(clustered(3, 2), 5, recall=0.99)
+    assert hits.stop_reason is not None and hits.estimated_recall is not None
+    assert set(hits.stop_reason.tolist()) == {StopReason.EXACT}
+    assert (hits.estimated_recall == 1).all()
+    with pytest.raises(RuntimeError, match="nothing to learn"):
+        index.fit_stop()
+
+
+def test_wrong_arguments() -> None:
+    index = fc.Index(DIM, fc.Hnsw(m=8))
+    with pytest.raises(ValueError, match="from 20 vectors on, this one has 0"):
+        index.fit_stop()
+    index.add(clustered(100, 1))
+    with pytest.raises(ValueError, match="at least 200 to learn from, got 10"):
+        index.fit_stop(clustered(10, 1))
+    with pytest.raises(ValueError, match="k must be"):
+        index.fit_stop(k=0)
+    with pytest.raises(ValueError, match="margin must not be negative"):
+        index.fit_stop(margin=-1)
+    with pytest.raises(ValueError, match=r"shape \(Q, 24\), got \(300, 3\)"):
+        index.fit_stop(np.ones((300, 3), np.float32))
+
+
+def test_progress_and_cancelling() -> None:
+    index = fc.Index(DIM, fc.Hnsw(m=8))
+    index.add(clustered(2000, 1))
+    seen: list[tuple[int, int]] = []
+    index.fit_stop(k=K, max_queries=1000, progress=lambda done, total: seen.append((done, total)))
+    assert all(0 <= done <= total for done, total in seen)
+
+    def cancel(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    before = index._core.stop_model()
+    with pytest.raises(KeyboardInterrupt):
+        while True:  # progress is told of twenty times a second: a short phase may end before the first
+            index.fit_stop(k=(1, K, 100), max_queries=1900, progress=cancel, seed=1)
+    assert index._core.stop_model() == before or index.search(clustered(1, 1), K, recall=0.5).ids.shape == (
+        1,
+        K,
+    )
