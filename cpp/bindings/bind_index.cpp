@@ -140,8 +140,10 @@ py::tuple search(const Index& index, const py::object& queries, const py::object
   options.rerank = input_size(rerank, "rerank");
   options.max_distances = input_size(max_distances, "max_distances");
   options.target = input_target(recall, probability);
-  if (options.target.given() && (options.ef > 0 || options.nprobe > 0 || options.max_distances > 0)) {
-    throw py::value_error("recall says how far to search, and so do ef, nprobe and max_distances: give one of them");
+  if (options.target.given() &&
+      (options.ef > 0 || options.nprobe > 0 || options.rerank > 0 || options.max_distances > 0)) {
+    throw py::value_error(
+        "recall says how far to search, and so do ef, nprobe, rerank and max_distances: give one of them");
   }
   options.allow = allowed.list;
   options.threads = input_size(threads, "threads");

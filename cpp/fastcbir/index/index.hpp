@@ -143,7 +143,7 @@ class Index {
     const NodeBitset* passing;  // null: every node may be returned
     std::size_t passing_count;
     const SearchOutput& output;
-    StopPlan plan{StopReason::none, nullptr, 0, 0};
+    StopPlan plan{StopReason::none, nullptr, nullptr, 0, 0};
     float largest_norm = 0;  // that the plan's model knows of
   };
 

@@ -48,7 +48,7 @@ void Index::read_stop_model(const io::Reader& reader) {
 
 StopPlan Index::plan_for(const SearchOptions& options, std::size_t k) const {
   const std::size_t present = vectors_.size() - dead_count_;
-  if (file_kind() == io::IndexKind::flat) return {StopReason::exact, nullptr, 0, 1};
+  if (file_kind() == io::IndexKind::flat) return {StopReason::exact, nullptr, nullptr, 0, 1};
   if (!stop_model_) {
     throw std::invalid_argument(
         "a search by recall needs an index that has learned when to stop: call fit_stop() once, or give ef or nprobe");

@@ -223,7 +223,10 @@ void IvfIndex::search_one(const Batch& batch, std::size_t query_index, std::size
 }
 
 void IvfIndex::search_batch(const Batch& batch) const {
-  const std::size_t nprobe = effective_nprobe(batch.options, batch.passing_count);
+  if (batch.plan.reason == StopReason::target) return search_for_target(batch);
+  SearchOptions options = batch.options;
+  if (batch.plan.curve != nullptr) options.nprobe = static_cast<std::size_t>(batch.plan.threshold);
+  const std::size_t nprobe = effective_nprobe(options, batch.passing_count);
   // Those that pass one by one, where the lists to visit would hold as many.
   const bool scan = batch.passing != nullptr &&
                     batch.passing_count * list_count() <= vectors_.size() * nprobe + batch.k * list_count();
@@ -244,6 +247,7 @@ void IvfIndex::search_batch(const Batch& batch) const {
                      scan_lists(NamedScorer(named, vectors_, space_.kernels(), space_.dim(), scratch.query.data()),
                                 nullptr, scratch.nearest, NeverStop{}, progress);
                      emit(batch.output, batch.k, begin, scratch.query, scratch.nearest.sorted(), progress.distances);
+                     if (batch.output.reasons != nullptr) promise_exact(batch.output, begin);
                    } else if (budget > 0) {
                      search_one(batch, begin, nprobe, BudgetStop{budget}, scratch);
                    } else {

@@ -37,6 +37,8 @@ class IvfIndex final : public Index {
   ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) override;
   void truncate_rows(std::size_t size) override;
   void compact_rows(const WorkOptions& options) override;
+  std::uint32_t code_bits() const override { return params_.code_bits; }
+  void trace_batch(const TraceRequest& request, std::span<const NodeId> own, Traces& traces) const override;
   std::size_t structure_bytes() const override;
   io::IndexKind file_kind() const override;
   void add_sections(std::vector<io::Section>& sections) const override;
@@ -46,6 +48,7 @@ class IvfIndex final : public Index {
     PreparedQuery query;
     Partition::ProbeScratch probing;
     std::vector<Probe> probes;
+    std::vector<Probe> more_probes;
     PackedCodec::QueryScratch packed;
     Candidates candidates;
     std::vector<NodeId> named;
@@ -74,6 +77,14 @@ class IvfIndex final : public Index {
   std::size_t together(const Batch& batch, std::size_t nprobe) const;
   // The k nearest of scratch.candidates, by the vectors themselves.
   void rerank(Candidates& candidates, const void* query, std::size_t k, Scratch& scratch) const;
+  void search_for_target(const Batch& batch) const;
+  // Scans lists until `stop` ends it, at most `cap`, into scratch.candidates (`wanted` of them) or where there are no
+  // codes scratch.nearest. scratch.query is prepared. In `passing`: null if all.
+  template <class Stop>
+  void scan_until(Stop& stop, std::size_t cap, std::size_t k, std::size_t wanted, const NodeBitset* passing,
+                  Scratch& scratch, SearchProgress& progress) const;
+  // Those after the first in scratch.probes, up to `cap`; how many centroids that took.
+  std::size_t choose_more(const void* query, std::size_t cap, Scratch& scratch) const;
   std::size_t lists_for(std::size_t vectors) const;
 
   IvfParams params_;

@@ -17,6 +17,8 @@ namespace {
 #include "fastcbir/kernels/avx2_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
 #include "fastcbir/kernels/generic_beam.inc"
+#include "fastcbir/kernels/generic_forest.inc"
+#include "fastcbir/kernels/avx2_forest.inc"
 // clang-format on
 
 using F32 = FloatKernels<Lanes, FloatRows>;
@@ -34,6 +36,7 @@ constinit const KernelTable avx2_table = {
      {I8::l2, I8::ip, I8::cosine}},
     packed_kernels,
     {&merge_into_beam},
+    &forest_in_lanes,
     &f32_to_f16,
     &f16_to_f32,
 };

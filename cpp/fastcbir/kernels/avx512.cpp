@@ -17,6 +17,8 @@ namespace {
 #include "fastcbir/kernels/avx512_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
 #include "fastcbir/kernels/generic_beam.inc"
+#include "fastcbir/kernels/generic_forest.inc"
+#include "fastcbir/kernels/avx512_forest.inc"
 #include "fastcbir/kernels/avx512_beam.inc"
 // clang-format on
 
@@ -35,6 +37,7 @@ constinit const KernelTable avx512_table = {
      {I8::l2, I8::ip, I8::cosine}},
     packed_kernels,
     {&insert_into_beam},
+    &forest_in_lanes,
     &f32_to_f16,
     &f16_to_f32,
 };

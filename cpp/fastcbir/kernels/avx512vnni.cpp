@@ -17,6 +17,8 @@ namespace {
 #include "fastcbir/kernels/avx512_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
 #include "fastcbir/kernels/generic_beam.inc"
+#include "fastcbir/kernels/generic_forest.inc"
+#include "fastcbir/kernels/avx512_forest.inc"
 #include "fastcbir/kernels/avx512_beam.inc"
 // clang-format on
 
@@ -36,6 +38,7 @@ constinit const KernelTable avx512vnni_table = {
      {vnni<true, Metric::l2>, vnni<true, Metric::ip>, vnni<true, Metric::cosine>}},
     packed_kernels,
     {&insert_into_beam},
+    &forest_in_lanes,
     &f32_to_f16,
     &f16_to_f32,
 };

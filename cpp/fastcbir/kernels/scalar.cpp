@@ -19,6 +19,7 @@ namespace {
 #include "fastcbir/kernels/scalar_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
 #include "fastcbir/kernels/generic_beam.inc"
+#include "fastcbir/kernels/generic_forest.inc"
 // clang-format on
 
 using F32 = FloatKernels<Lanes, FloatRows>;
@@ -36,6 +37,7 @@ constinit const KernelTable scalar_table = {
      {I8::l2, I8::ip, I8::cosine}},
     packed_kernels,
     {&merge_into_beam},
+    &forest_one_by_one,
     &f32_to_f16,
     &f16_to_f32,
 };

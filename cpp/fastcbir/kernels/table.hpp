@@ -98,11 +98,26 @@ struct BeamKernels {
 };
 inline constexpr std::uint64_t empty_key = ~std::uint64_t{0};
 
+// Sixteen regression trees of depth 4, side by side: the nodes n of all trees lie together, the children of n are 2 n + 1
+// and 2 n + 2, and the leaves follow the nodes.
+inline constexpr std::size_t forest_lanes = 16;
+inline constexpr std::size_t forest_depth = 4;
+inline constexpr std::size_t forest_nodes = 15;
+inline constexpr std::size_t forest_leaves = 16;
+inline constexpr std::size_t forest_features = 8;
+struct alignas(row_alignment) ForestBlock {
+  std::uint32_t feature[forest_nodes][forest_lanes];  // below forest_features
+  float threshold[forest_nodes][forest_lanes];        // to the right if the feature is above it
+  float leaf[forest_leaves][forest_lanes];
+};
+
 struct KernelTable {
   const char* name;  // as FASTCBIR_ISA spells it
   DistanceKernels distance[scalar_type_count][metric_count];
   PackedKernels packed;
   BeamKernels beam;
+  // The sum of the leaves that forest_features numbers, none of them NaN, lead to in `count` blocks of trees.
+  float (*forest)(const float* features, const ForestBlock* blocks, std::size_t count);
   // IEEE 754 half precision, round to nearest even; no alignment or padding asked of either side.
   void (*f32_to_f16)(const float* from, std::uint16_t* to, std::size_t count);
   void (*f16_to_f32)(const std::uint16_t* from, float* to, std::size_t count);

@@ -34,6 +34,20 @@ class Candidates {
     }
   }
 
+  // The nodes of the nearest `wanted` so far, in no order; the collection goes on.
+  void append_nodes(std::vector<NodeId>& nodes) const {
+    if (sorted_) {
+      for (std::size_t rank = 0; rank < beam_.size(); ++rank) nodes.push_back(beam_[rank].node);
+      return;
+    }
+    std::vector<Key> keys = found_;
+    if (keys.size() > wanted_) {
+      std::nth_element(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(wanted_), keys.end());
+      keys.resize(wanted_);
+    }
+    for (const Key key : keys) nodes.push_back(node_of(key));
+  }
+
   // Calls visit(node) for the nearest `wanted`, in no order. Ends the collection: reset() before the next push.
   template <class Visit>
   void for_each(Visit&& visit) {

@@ -25,7 +25,8 @@ struct ModelHeader {
   std::uint32_t curves;
   std::uint32_t own_queries;  // drawn from the index's own vectors
   std::uint32_t given_queries;
-  std::uint32_t reserved[3];
+  std::uint32_t forests;
+  std::uint32_t reserved[2];
 };
 static_assert(sizeof(ModelHeader) == 80);
 
@@ -40,6 +41,20 @@ struct CurveHeader {
   std::int32_t forest;
 };
 static_assert(sizeof(CurveHeader) == 32);
+
+// What a forest's features are, as they stand in its header: one that knows others is refused.
+constexpr char list_features[] = "gap next/k first/k next/first lists since trend distances";
+
+struct ForestHeader {
+  char features[64];
+  std::uint32_t blocks;
+  float bias;
+  float linear[kernels::forest_features];
+  std::uint32_t reserved[6];
+};
+static_assert(sizeof(ForestHeader) == 128);
+constexpr std::uint32_t most_forests = 64;
+constexpr std::uint32_t most_blocks = 64;
 
 [[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument("the learned stop model " + why); }
 
@@ -61,18 +76,19 @@ class Cursor {
   }
   bool done() const { return left_.empty(); }
 
- private:
   void take(void* to, std::size_t size) {
     if (size > left_.size()) refuse("ends early");
     if (size > 0) std::memcpy(to, left_.data(), size);
     left_ = left_.subspan(size);
   }
+
+ private:
   std::span<const std::byte> left_;
 };
 
 StopCurve read_curve(Cursor& cursor, float margin) {
   const auto header = cursor.one<CurveHeader>();
-  if (header.rule > static_cast<std::uint32_t>(StopRule::price)) {
+  if (header.rule > static_cast<std::uint32_t>(StopRule::forest)) {
     refuse("names a rule that this fastcbir does not know");
   }
   if (header.k == 0 || header.k > most_k || header.points == 0 || header.points > most_points || header.cap == 0 ||
@@ -126,6 +142,18 @@ StopCurve read_curve(Cursor& cursor, float margin) {
   return curve;
 }
 
+Forest read_forest(Cursor& cursor) {
+  const auto header = cursor.one<ForestHeader>();
+  if (std::string(header.features, strnlen(header.features, sizeof header.features)) != list_features) {
+    refuse("has a forest of other features than this fastcbir knows");
+  }
+  if (header.blocks > most_blocks) refuse("has a forest with numbers out of range");
+  AlignedBuffer blocks;
+  blocks.resize(header.blocks * sizeof(kernels::ForestBlock));
+  cursor.take(blocks.data(), blocks.size());
+  return Forest(header.bias, header.linear, std::move(blocks));
+}
+
 }  // namespace
 
 double StopCurve::recall(std::size_t at) const {
@@ -157,6 +185,13 @@ StopModel::StopModel(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {
   largest_norm_ = header.largest_norm;
   margin_ = header.margin;
   for (std::uint32_t i = 0; i < header.curves; ++i) curves_.push_back(read_curve(cursor, margin_));
+  if (header.forests > most_forests) refuse("has numbers out of range");
+  for (std::uint32_t i = 0; i < header.forests; ++i) forests_.push_back(read_forest(cursor));
+  for (const StopCurve& curve : curves_) {
+    if ((curve.rule == StopRule::forest) != (curve.forest >= 0) || curve.forest >= static_cast<int>(header.forests)) {
+      refuse("has a rule without its forest");
+    }
+  }
   if (!cursor.done()) refuse("has more bytes than it should");
   const auto smaller_k = [](const StopCurve& a, const StopCurve& b) { return a.k < b.k; };
   if (!std::is_sorted(curves_.begin(), curves_.end(), smaller_k)) refuse("has curves out of order");
@@ -173,7 +208,7 @@ StopPlan StopModel::plan(const StopTarget& target, std::size_t k, bool filtered,
     for (const StopCurve& curve : curves_) {
       if (curve.rule == StopRule::plain && (first == curves_.end() || curve.k == first->k)) longest = &curve;
     }
-    return StopPlan{reason, longest, longest->thresholds.back(), estimate};
+    return StopPlan{reason, longest, nullptr, longest->thresholds.back(), estimate};
   };
   constexpr double growth = 1.5;
   constexpr double loss = 0.2;
@@ -208,7 +243,9 @@ StopPlan StopModel::plan(const StopTarget& target, std::size_t k, bool filtered,
     const float cost = curve->costs[at] / (curve->rule == StopRule::plain ? 1 : worth);
     if (best && best_cost <= cost) continue;
     best_cost = cost;
-    best = StopPlan{StopReason::target, &*curve, curve->thresholds[at], estimate(at)};
+    const Forest* forest =
+        curve->rule == StopRule::forest ? &forests_[static_cast<std::size_t>(curve->forest)] : nullptr;
+    best = StopPlan{StopReason::target, &*curve, forest, curve->thresholds[at], estimate(at)};
   }
   return best ? *best : farthest(StopReason::unreachable, reachable);
 }

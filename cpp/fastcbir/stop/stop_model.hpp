@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fastcbir/core/types.hpp"
+#include "fastcbir/stop/forest.hpp"
 
 namespace fastcbir {
 
@@ -34,7 +35,7 @@ struct StopCurve {
   std::uint32_t queries;  // held out for calibration
   float weight;           // of a price rule
   float farthest;         // see PriceRule
-  std::int32_t forest;    // index, or -1
+  std::int32_t forest;    // of a forest rule, else -1
   std::vector<float> thresholds;      // ascending: the further on, the longer the search; of a plain rule ef or nprobe
   std::vector<float> costs;           // mean distances of a query at each, on the design queries
   std::vector<std::uint32_t> counts;  // at each threshold k + 1 of them: queries that found 0, 1, .. k of their k
@@ -54,6 +55,7 @@ struct StopTarget {
 struct StopPlan {
   StopReason reason;
   const StopCurve* curve;  // null for exact
+  const Forest* forest;    // of a forest rule, else null
   float threshold;
   float estimated_recall;  // mean recall, or probability of a query to reach the target; NaN: unknown
 };
@@ -86,6 +88,7 @@ class StopModel {
   float largest_norm_ = 0;
   float margin_ = 0;  // standard errors that a promise keeps clear of its target
   std::vector<StopCurve> curves_;
+  std::vector<Forest> forests_;
 };
 
 }  // namespace fastcbir

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fastcbir.stop.model import PLAIN, PRICE, Curve
+from fastcbir.stop.model import FOREST, PLAIN, PRICE, Curve, Forest
 
-__all__ = ["Ends", "Rule", "Steps", "cost_at", "ends_at", "plain_rule", "price_rules"]
+__all__ = ["Ends", "Rule", "Steps", "cost_at", "ends_at", "forest_rule", "plain_rule", "price_rules"]
 
-# Columns of a graph's trace (cpp/fastcbir/stop/trace.hpp).
+# Columns of a graph's trace (cpp/fastcbir/stop/trace.hpp); those of lists (list_stop.hpp) begin alike, and
+# have the number of lists scanned for a rank.
 DISTANCES, NEXT, RANK, KTH, FOUND = range(5)
 NEAREST, INSERTED, MEAN, VARIANCE, QUARTER, HALF, THREE_QUARTERS = range(5, 12)  # of detailed ones
+
+FEATURES = slice(5, 13)  # of lists
 
 # Tried for price rules; which is best depends on k and on how the data cluster.
 WEIGHTS = (2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0)
@@ -73,6 +76,15 @@ def price_scores(steps: Steps, weight: float, farthest: float) -> FloatArray:
     # Before there are k, and as long as they are further than any learned from, nothing stops a search.
     scores[~(rows[:, KTH] <= np.float32(farthest))] = -np.inf
     return np.asarray(scores, np.float32)
+
+
+def forest_scores(steps: Steps, forest: Forest, farthest: float) -> FloatArray:
+    """(total,) log2(distances) - gain after each list."""
+    features = steps.rows[:, FEATURES]
+    known = np.isfinite(steps.rows[:, NEXT]) & (steps.rows[:, KTH] <= np.float32(farthest))
+    scores = np.full(len(features), -np.inf, np.float32)
+    scores[known] = features[known, 7] - forest.gain(features[known])
+    return scores
 
 
 def plain_scores(steps: Steps) -> FloatArray:
@@ -136,16 +148,18 @@ class Rule:
     cap: int
     weight: float
     farthest: float
+    forest: Forest | None
     thresholds: FloatArray
     recalls: npt.NDArray[np.float64]
     costs: FloatArray
 
     def maxima(self, steps: Steps) -> FloatArray:
         """(total,) the largest score so far."""
-        scores = (
-            plain_scores(steps) if self.kind == PLAIN else price_scores(steps, self.weight, self.farthest)
-        )
-        return running_maximum(steps, scores)
+        if self.forest is not None:
+            return running_maximum(steps, forest_scores(steps, self.forest, self.farthest))
+        if self.kind == PRICE:
+            return running_maximum(steps, price_scores(steps, self.weight, self.farthest))
+        return running_maximum(steps, plain_scores(steps))
 
     def counts(self, steps: Steps) -> npt.NDArray[np.uint32]:
         """(P, k + 1) how many of these queries found 0, 1, .. k at each threshold."""
@@ -162,6 +176,7 @@ class Rule:
             int(counts[0].sum()),
             self.weight,
             self.farthest,
+            self.forest,
             self.thresholds,
             self.costs,
             counts,
@@ -169,34 +184,53 @@ class Rule:
 
 
 def _rule(
-    kind: int, weight: float, farthest: float, design: Steps, maxima: FloatArray, thresholds: FloatArray
+    kind: int,
+    design: Steps,
+    maxima: FloatArray,
+    thresholds: FloatArray,
+    *,
+    weight: float = 0.0,
+    farthest: float = 0.0,
+    forest: Forest | None = None,
 ) -> Rule:
     ends = ends_at(design, maxima, thresholds)
     recalls = np.minimum(ends.found, design.k).mean(1, dtype=np.float64) / design.k
     costs = ends.distances.mean(1, dtype=np.float64).astype(np.float32)
-    return Rule(kind, design.k, design.cap, weight, farthest, thresholds, recalls, costs)
+    return Rule(kind, design.k, design.cap, weight, farthest, forest, thresholds, recalls, costs)
 
 
-def plain_rule(design: Steps) -> Rule:
-    """Searches with a fixed ef or nprobe."""
-    efs = np.unique(np.round(np.geomspace(min(design.k, design.cap), design.cap, 80))).astype(np.float32)
-    return _rule(PLAIN, 0.0, 0.0, design, running_maximum(design, plain_scores(design)), efs)
+def _farthest(design: Steps) -> float:
+    kth = design.rows[design.last, KTH]
+    return float(kth[np.isfinite(kth)].max(initial=0.0))
+
+
+def plain_rule(design: Steps, least: int) -> Rule:
+    """Searches with a fixed ef or nprobe of at least `least`."""
+    efforts = np.unique(np.round(np.geomspace(min(least, design.cap), design.cap, 80))).astype(np.float32)
+    return _rule(PLAIN, design, running_maximum(design, plain_scores(design)), efforts)
 
 
 def price_rules(design: Steps, weights: tuple[float, ...] = WEIGHTS, points: int = 160) -> list[Rule]:
     """The price rules that are the cheapest for some recall."""
-    kth = design.rows[design.last, KTH]
-    farthest = float(kth[np.isfinite(kth)].max(initial=0.0))
+    farthest = _farthest(design)
     rules = []
     for weight in weights:
         maxima = running_maximum(design, price_scores(design, weight, farthest))
         grid = threshold_grid(needed_scores(design, maxima), points)
-        rules.append(_rule(PRICE, weight, farthest, design, maxima, grid))
+        rules.append(_rule(PRICE, design, maxima, grid, weight=weight, farthest=farthest))
     best = {
         int(np.argmin([cost_at(rule.recalls, rule.costs, recall) for rule in rules]))
         for recall in (0.9, 0.95, 0.99, 0.999)
     }
     return [rules[i] for i in sorted(best)]
+
+
+def forest_rule(design: Steps, forest: Forest, points: int = 160) -> Rule:
+    """A rule of lists by their gain."""
+    farthest = _farthest(design)
+    maxima = running_maximum(design, forest_scores(design, forest, farthest))
+    grid = threshold_grid(needed_scores(design, maxima), points)
+    return _rule(FOREST, design, maxima, grid, farthest=farthest, forest=forest)
 
 
 def cost_at(recalls: npt.NDArray[np.float64], costs: FloatArray, recall: float) -> float:

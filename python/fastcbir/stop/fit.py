@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcbir import _core
-from fastcbir.stop.curves import FOUND, Rule, Steps, plain_rule, price_rules
+from fastcbir.stop.curves import FOUND, Rule, Steps, forest_rule, plain_rule, price_rules
+from fastcbir.stop.forest import train_forest
 from fastcbir.stop.model import Curve, Model, encode
 
 __all__ = ["fit"]
@@ -140,8 +141,13 @@ def _batches(begin: int, end: int) -> Iterator[slice]:
 def _choose_cap(trace: _Tracer, k: int) -> int:
     """How far traces go: until twice as far finds nothing more to speak of."""
     probed = slice(0, min(PROBED, len(trace.queries)))
-    limit = min(max(LARGEST_CAP, 4 * k), trace.core.size())
-    cap, before = min(max(128, 2 * k), limit), 0.0
+    core = trace.core
+    if isinstance(core, _core.Ivf):
+        cap, limit = min(32, core.nlist), min(LARGEST_CAP, core.nlist)
+    else:
+        limit = min(max(LARGEST_CAP, 4 * k), core.size())
+        cap = min(max(128, 2 * k), limit)
+    before = 0.0
     while True:
         steps = trace(probed, k, cap)
         recall = float(np.minimum(steps.rows[steps.last, FOUND], k).mean()) / k
@@ -150,10 +156,14 @@ def _choose_cap(trace: _Tracer, k: int) -> int:
         before, cap = recall, min(2 * cap, limit)
 
 
-def _curves_of(trace: _Tracer, design: int, k: int, progress: Progress | None) -> list[Curve]:
+def _curves_of(trace: _Tracer, design: int, k: int, seed: int, progress: Progress | None) -> list[Curve]:
     cap = _choose_cap(trace, k)
     steps = trace(slice(0, design), k, cap, progress)
-    rules: list[Rule] = [plain_rule(steps), *price_rules(steps)]
+    rules: list[Rule]
+    if isinstance(trace.core, _core.Ivf):
+        rules = [plain_rule(steps, 1), forest_rule(steps, train_forest(steps, seed, trace.threads))]
+    else:
+        rules = [plain_rule(steps, k), *price_rules(steps)]
     counts: list[npt.NDArray[np.uint32]] = []
     for part in _batches(design, len(trace.queries)):
         steps = trace(part, k, cap, _shifted(progress, part.start))
@@ -200,7 +210,7 @@ def fit(
     known = _Queries(drawn[:count], own[:count], truth)
     design = min(only_design or min(count // DESIGN_SHARE, MOST_DESIGN), count - 1)
     trace = _Tracer(core, known, core.largest_norm() if core.metric == "ip" else 0.0, threads)
-    curves = [curve for k in ks for curve in _curves_of(trace, design, k, phases.phase(count))]
+    curves = [curve for k in ks for curve in _curves_of(trace, design, k, seed, phases.phase(count))]
     of_own = int((known.own >= 0).sum())
     model = Model(
         fingerprint=core.fingerprint(),

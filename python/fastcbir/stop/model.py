@@ -3,19 +3,63 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PLAIN", "PRICE", "Curve", "Model", "decode", "encode"]
+__all__ = ["FOREST", "PLAIN", "PRICE", "Curve", "Forest", "Model", "decode", "encode"]
 
-PLAIN, PRICE = 0, 1
+PLAIN, PRICE, FOREST = 0, 1, 2
+
+FloatArray = npt.NDArray[np.float32]
+
+LANES, DEPTH, NODES, LEAVES, WIDTH = 16, 4, 15, 16, 8
 
 _VERSION = 1
 _HEADER = struct.Struct("<I5IQQdffIIIIII")
 _CURVE = struct.Struct("<IIIIIffi")
+_FOREST = struct.Struct("<64sIf32s24x")
+_FEATURE_NAMES = b"gap next/k first/k next/first lists since trend distances"
+
+
+# ForestBlock of cpp/fastcbir/kernels/table.hpp.
+BLOCK = np.dtype(
+    [
+        ("feature", "<u4", (NODES, LANES)),
+        ("threshold", "<f4", (NODES, LANES)),
+        ("leaf", "<f4", (LEAVES, LANES)),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Forest:
+    """A gain, in bits of log-odds: bias + linear @ features + the leaves that the trees lead to.
+
+    Attributes:
+        bias: a number.
+        linear: (8,) float32.
+        blocks: (B,) of BLOCK, sixteen trees each.
+    """
+
+    bias: float
+    linear: FloatArray
+    blocks: npt.NDArray[np.void]
+
+    def gain(self, features: FloatArray) -> FloatArray:
+        """(N,) for (N, 8) features."""
+        total = np.full(len(features), self.bias, np.float32) + features @ self.linear
+        rows = np.arange(len(features))[:, None]
+        lanes = np.arange(LANES)[None]
+        for block in self.blocks:
+            node = np.zeros((len(features), LANES), np.int64)
+            for _ in range(DEPTH):
+                right = features[rows, block["feature"][node, lanes]] > block["threshold"][node, lanes]
+                node = 2 * node + 1 + right
+            total += block["leaf"][node - NODES, lanes].sum(1, dtype=np.float32)
+        return np.asarray(total, np.float32)
 
 
 @dataclass(frozen=True)
@@ -23,11 +67,14 @@ class Curve:
     """How searches for one k end at one rule's thresholds.
 
     Attributes:
-        rule: PLAIN (thresholds are ef or nprobe) or PRICE (log2(distances) + weight * d_next / d_k).
+        rule: PLAIN (thresholds are ef or nprobe), PRICE (log2(distances) + weight * d_next / d_k) or FOREST
+            (log2(distances) - gain).
         k: neighbours searched for.
         cap: ef or nprobe of the search that the rule shortens.
         queries: held out for calibration.
-        weight, farthest: of PRICE.
+        weight: of PRICE.
+        farthest: the k-th nearest of no query learned from was further away; 0 of PLAIN.
+        forest: of FOREST.
         thresholds: (P,) float32, ascending.
         costs: (P,) float32, mean distances a query at each, on the design queries.
         counts: (P, k + 1) uint32, at each threshold: held-out queries that found 0, 1, .. k of their k.
@@ -39,6 +86,7 @@ class Curve:
     queries: int
     weight: float
     farthest: float
+    forest: Forest | None
     thresholds: npt.NDArray[np.float32]
     costs: npt.NDArray[np.float32]
     counts: npt.NDArray[np.uint32]
@@ -77,6 +125,10 @@ class Model:
 
 def encode(model: Model) -> bytes:
     """The bytes of a model."""
+    forests: list[Forest] = []
+    for curve in model.curves:
+        if curve.forest is not None and not any(curve.forest is forest for forest in forests):
+            forests.append(curve.forest)
     header = _HEADER.pack(
         _VERSION,
         *model.fingerprint,
@@ -88,7 +140,7 @@ def encode(model: Model) -> bytes:
         len(model.curves),
         model.own_queries,
         model.given_queries,
-        0,
+        len(forests),
         0,
         0,
     )
@@ -97,12 +149,23 @@ def encode(model: Model) -> bytes:
         points = len(curve.thresholds)
         parts.append(
             _CURVE.pack(
-                curve.rule, curve.k, curve.cap, curve.queries, points, curve.weight, curve.farthest, -1
+                curve.rule,
+                curve.k,
+                curve.cap,
+                curve.queries,
+                points,
+                curve.weight,
+                curve.farthest,
+                next((i for i, forest in enumerate(forests) if forest is curve.forest), -1),
             )
         )
         parts.append(np.ascontiguousarray(curve.thresholds, "<f4").tobytes())
         parts.append(np.ascontiguousarray(curve.costs, "<f4").tobytes())
         parts.append(np.ascontiguousarray(curve.counts, "<u4").tobytes())
+    for forest in forests:
+        linear = np.ascontiguousarray(forest.linear, "<f4").tobytes()
+        parts.append(_FOREST.pack(_FEATURE_NAMES, len(forest.blocks), forest.bias, linear))
+        parts.append(forest.blocks.tobytes())
     return b"".join(parts)
 
 
@@ -110,15 +173,27 @@ def decode(data: bytes) -> Model:
     """The model of bytes that the core has accepted."""
     values: tuple[Any, ...] = _HEADER.unpack_from(data)
     at = _HEADER.size
-    curves = []
+    curves: list[Curve] = []
+    forest_of: list[int] = []
     for _ in range(values[11]):
-        rule, k, cap, queries, points, weight, farthest, _forest = _CURVE.unpack_from(data, at)
+        rule, k, cap, queries, points, weight, farthest, forest = _CURVE.unpack_from(data, at)
+        forest_of.append(forest)
         at += _CURVE.size
         thresholds = np.frombuffer(data, "<f4", points, at)
         costs = np.frombuffer(data, "<f4", points, at + 4 * points)
         counts = np.frombuffer(data, "<u4", points * (k + 1), at + 8 * points).reshape(points, k + 1)
         at += 8 * points + counts.nbytes
-        curves.append(Curve(rule, k, cap, queries, weight, farthest, thresholds, costs, counts))
+        curves.append(Curve(rule, k, cap, queries, weight, farthest, None, thresholds, costs, counts))
+    forests: list[Forest] = []
+    for _ in range(values[14]):
+        _names, count, bias, linear = _FOREST.unpack_from(data, at)
+        at += _FOREST.size
+        forests.append(Forest(bias, np.frombuffer(linear, "<f4"), np.frombuffer(data, BLOCK, count, at)))
+        at += count * BLOCK.itemsize
+    curves = [
+        replace(curve, forest=forests[number]) if number >= 0 else curve
+        for curve, number in zip(curves, forest_of, strict=True)
+    ]
     return Model(
         fingerprint=values[1:6],
         vectors=values[6],

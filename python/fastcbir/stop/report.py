@@ -14,6 +14,7 @@ from fastcbir.types import StopReason
 
 __all__ = ["RecallReport", "RecallRow", "report_of"]
 
+RULES = ("plain", "price", "forest")
 TARGETS = (0.9, 0.95, 0.99, 0.999)
 
 
@@ -25,7 +26,7 @@ class RecallRow(NamedTuple):
         promised: whether it can be promised; if not, `reason` says why, and a search goes as far as was
             learned about.
         reason: a StopReason.
-        rule: "plain" (a fixed ef or nprobe was as good) or "price".
+        rule: "plain" (a fixed ef or nprobe was as good), "price" or "forest".
         recall: mean recall of the held-out queries.
         low, high: its 95 % interval.
         distances: mean number of a query.
@@ -114,7 +115,7 @@ def _row(core: _core.Index, model: Model, k: int, target: float) -> RecallRow:
         target,
         reason == StopReason.TARGET,
         StopReason(reason),
-        "plain" if rule == PLAIN else "price",
+        RULES[rule] if rule is not None else "exact",
         recall,
         low,
         high,
