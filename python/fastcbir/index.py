@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcbir import _core
-from fastcbir.list_plan import ListPlan, bytes_named, plan_lists
-from fastcbir.methods import make_core, make_lists, method_of
+from fastcbir.list_plan import ListPlan
+from fastcbir.methods import make_core, make_lists, method_of, within_memory
 from fastcbir.types import Hits, Hnsw, Ivf, Method, RangeHits
 
 if TYPE_CHECKING:
@@ -72,14 +72,9 @@ class Index:
     def _keep_to_memory(self, vectors: npt.ArrayLike) -> None:
         """Ivf(memory=...): choose, now that it is known how many vectors there are."""
         method = self._method
-        if self._plan is not None or not isinstance(method, Ivf) or method.memory is None:
-            return
-        count = method.expected or len(np.asarray(vectors))
-        budget = bytes_named(method.memory)
-        plan = plan_lists(count, self.dim, self.dtype, budget, nlist=method.nlist)
-        method = replace(method, codec=plan.codec, nlist=plan.nlist if method.expected else method.nlist)
-        self._core = make_lists(self.dim, self.metric, self.dtype, method)
-        self._method, self._plan = method, plan
+        if self._plan is None and isinstance(method, Ivf) and method.memory is not None:
+            method, self._plan = within_memory(method, len(np.asarray(vectors)), self.dim, self.dtype)
+            self._method, self._core = method, make_lists(self.dim, self.metric, self.dtype, method)
 
     def add(
         self,
@@ -206,8 +201,8 @@ class Index:
             estimated_recall, both (Q,).
 
         Raises:
-            ValueError: wrong shape, dtype or k; NaN or infinity; a zero query under cosine; a mask that is
-                too short; a recall out of range, or before `fit_stop`.
+            ValueError: wrong shape, dtype or k; NaN or infinity; a zero query under cosine; too short a mask;
+                a recall out of range, or before `fit_stop`.
         """
         found = self._core.search(
             queries, k, ef, nprobe, rerank, max_distances, allow, recall, probability, threads, progress
@@ -228,23 +223,21 @@ class Index:
     ) -> RecallReport:
         """Learn how far a search must go for a recall; `search(recall=...)` then works, also after `save`.
 
-        Rules are chosen on some queries and calibrated on the others by conformal risk control (Angelopoulos
-        et al., 2022): for queries drawn like these, the expected recall is what was asked for.
+        Rules are chosen on some queries, calibrated on the others by conformal risk control (Angelopoulos et
+        al., 2022): for queries drawn like these, the expected recall is what was asked for.
 
         Args:
-            queries: (Q, dim), at least 200, like those to come: the more, the surer (a thousand will do, a
-                recall of 0.999 wants several). None: vectors of the index itself, each sought among the
-                others. They are no worse than queries from the same source, but say nothing of others.
+            queries: (Q, dim), at least 200, like those to come: a thousand will do, a recall of 0.999 wants
+                several. None: vectors of the index itself, each sought among the others; they say nothing
+                of queries from elsewhere.
             k: the numbers of neighbours that will be asked for; a `k` between two is served by the larger.
             max_queries: how many at most, drawn at random.
-            margin: how many standard errors of the calibration a promise keeps clear of its target. 0: the
-                expectation alone; larger: surer and slower.
-            budget_s: seconds that finding the truth may take twice of; fewer queries are used if need be.
+            margin: standard errors of the calibration that a promise keeps clear of its target; 0: none.
+            budget_s: seconds, half of which finding the truth may take: if need be, of fewer queries.
             seed: of the draw.
             threads, progress: as for `add`; progress counts queries.
 
-        Returns:
-            RecallReport: what can be promised now.
+        Returns what can be promised now.
 
         Raises:
             ValueError: too few queries or vectors, a k out of range, wrong queries as for `search`.
@@ -269,8 +262,7 @@ class Index:
     def recall_report(self) -> RecallReport:
         """What `search(recall=...)` promises, on what grounds, and how old they are.
 
-        Raises:
-            ValueError: nothing has been learned yet: call `fit_stop`.
+        Raises: ValueError if nothing has been learned yet.
         """
         from fastcbir.stop.report import report_of
 

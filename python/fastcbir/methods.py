@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from fastcbir import _core
-from fastcbir.list_plan import bytes_named
+from fastcbir.list_plan import ListPlan, bytes_named, plan_lists
 from fastcbir.types import Flat, Hnsw, Imi, Ivf, Method
 
-__all__ = ["make_core", "make_lists", "method_of"]
+__all__ = ["make_core", "make_lists", "method_of", "within_memory"]
 
 _CODE_BITS: dict[str | None, int] = {None: 0, "rabitq1": 1, "rabitq2": 2}
 
@@ -54,6 +54,13 @@ def make_lists(dim: int, metric: str, dtype: str, method: Ivf | Imi) -> _core.In
         code_bits=_CODE_BITS[method.codec],
         seed=method.seed,
     )
+
+
+def within_memory(method: Ivf, count: int, dim: int, dtype: str) -> tuple[Ivf, ListPlan]:
+    """What `Ivf(memory=...)` becomes for so many vectors, or as many as are expected."""
+    assert method.memory is not None
+    plan = plan_lists(method.expected or count, dim, dtype, bytes_named(method.memory), nlist=method.nlist)
+    return replace(method, codec=plan.codec, nlist=plan.nlist if method.expected else method.nlist), plan
 
 
 def make_core(dim: int, metric: str, dtype: str, method: Method) -> tuple[_core.Index, Method]:

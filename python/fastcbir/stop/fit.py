@@ -161,7 +161,7 @@ def _curves_of(trace: _Tracer, design: int, k: int, seed: int, progress: Progres
     steps = trace(slice(0, design), k, cap, progress)
     rules: list[Rule]
     if isinstance(trace.core, _core.Ivf):
-        rules = [plain_rule(steps, 1), forest_rule(steps, train_forest(steps, seed, trace.threads))]
+        rules = [plain_rule(steps, 1), forest_rule(steps, train_forest(steps, seed))]
     else:
         rules = [plain_rule(steps, k), *price_rules(steps)]
     counts: list[npt.NDArray[np.uint32]] = []

@@ -43,7 +43,7 @@ def _examples(steps: Steps) -> tuple[FloatArray, npt.NDArray[np.float64]]:
     return np.concatenate(features), np.clip(np.concatenate(gains), 0.0, 1.0)
 
 
-def train_forest(steps: Steps, seed: int, threads: int | None) -> Forest:
+def train_forest(steps: Steps, seed: int) -> Forest:
     """The gain as these queries show it."""
     features, gains = _examples(steps)
     if len(features) < 200 or gains.max(initial=0.0) == 0:
@@ -51,10 +51,10 @@ def train_forest(steps: Steps, seed: int, threads: int | None) -> Forest:
         return Forest(0.0, np.zeros(WIDTH, np.float32), np.empty(0, BLOCK))
     if importlib.util.find_spec("lightgbm") is None:
         return _logistic(features, gains)
-    return _boosted(features, gains, seed, threads)
+    return _boosted(features, gains, seed)
 
 
-def _boosted(features: FloatArray, gains: npt.NDArray[np.float64], seed: int, threads: int | None) -> Forest:
+def _boosted(features: FloatArray, gains: npt.NDArray[np.float64], seed: int) -> Forest:
     import lightgbm
 
     booster = lightgbm.train(
@@ -66,7 +66,7 @@ def _boosted(features: FloatArray, gains: npt.NDArray[np.float64], seed: int, th
             "min_data_in_leaf": min(100, len(features) // 20),
             "lambda_l2": 1.0,
             "max_bin": 127,
-            "num_threads": threads or 0,
+            "num_threads": 1,  # so little work that threads would mostly wait for one another
             "deterministic": True,
             "seed": seed % 2**31,
             "verbose": -1,
