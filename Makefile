@@ -28,11 +28,11 @@ demo: ## Install with the demo's needs and search real photographs (PHOTOS=DIR a
 	@case "$$PHOTOS" in "~/"*) PHOTOS=$$HOME/$${PHOTOS#"~/"};; esac; \
 		$(BIN)/fastcbir demo --out build/demo $${PHOTOS:+--photos "$$PHOTOS"}
 
-# One after the other, the quick complaints first; each is a target of its own. What is installed is looked at once.
+# One after the other, the quick complaints first, beside the C++ compiler for they take one core; each is a target of
+# its own. What is installed is looked at once.
 ONWARDS = $(MAKE) --no-print-directory INSTALL=:
 test: installed ## Everything that must pass: style, types, C++ tests, Python tests, every instruction set, benchmark smoke
-	@$(ONWARDS) lint
-	@$(ONWARDS) test-cpp
+	@$(ONWARDS) -j2 lint test-cpp
 	@$(ONWARDS) test-python
 	@$(ONWARDS) test-isas
 	@$(ONWARDS) test-benchmarks

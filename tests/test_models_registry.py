@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import FrozenInstanceError, replace
 
+import numpy as np
 import pytest
 
 from fastcbir.errors import MissingExtraError, ModelError
@@ -132,3 +133,43 @@ def test_color_layout_needs_no_onnx() -> None:
         "assert load_extractor('color-layout').extract([np.zeros((9, 9, 3), np.uint8)]).shape == (1, 368)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_bound_to_a_device_it_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU's own memory, for want of a GPU: GPU providers run by this path alone."""
+    ort = pytest.importorskip("onnxruntime")
+    from concurrent.futures import ThreadPoolExecutor
+
+    from fastcbir.extract import onnx_binding, onnx_session
+    from fastcbir.extract.onnx_graph import OnnxGraph
+
+    assert {onnx_binding.device_of(chain[0]) for chain in PROVIDERS.values()} == {None, "cuda"}
+    rng = np.random.default_rng(0)
+    graph = OnnxGraph("small")
+    kernel, bias = rng.normal(size=(6, 3, 4, 4)).astype(np.float32), np.zeros(6, np.float32)
+    features = graph.conv(graph.input("photo", ["N", 3, "H", "W"]), kernel, bias, stride=4)
+    graph.output(graph.average_pool(features), "vector", ["N", 6])
+    graph.output(features, "map", ["N", 6, "h", "w"])
+    data = graph.serialize({})
+    batches = [rng.normal(size=(n, 3, 32 * h, 64)).astype(np.float32) for n, h in ((1, 1), (5, 2), (2, 3))]
+    batches.append(np.asfortranarray(batches[1]))
+    plain = onnx_session.OnnxModel(data, output="map")
+    expected = [plain(batch) for batch in batches]
+    runs: list[int] = []
+    ordinary = ort.InferenceSession.run_with_iobinding
+
+    def counting(session: object, *arguments: object) -> None:
+        runs.append(1)
+        ordinary(session, *arguments)
+
+    monkeypatch.setattr(ort.InferenceSession, "run_with_iobinding", counting)
+    monkeypatch.setattr(onnx_session, "device_of", lambda provider: "cpu")
+    bound = onnx_session.OnnxModel(data, output="map")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(bound, batches * 4))
+    for one, other in zip(found, expected * 4, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(runs) == 16
+    kept = found[0].copy()
+    del bound
+    np.testing.assert_array_equal(found[0], kept)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcbir.errors import ModelError, require
+from fastcbir.extract.onnx_binding import device_of, run_bound
 
 __all__ = ["PROVIDERS", "OnnxModel", "core_count", "open_session"]
 
@@ -108,6 +109,7 @@ class OnnxModel:
         self._output = output
         self._multiple = multiple
         self.provider: str = session.get_providers()[0]
+        self._device = device_of(self.provider)
 
     def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(N, 3, H, W) float32 -> the output, float32, (N, ...).
@@ -124,7 +126,12 @@ class OnnxModel:
                 f"expected sides that are multiples of {self._multiple}, got height {height}, width {width}"
             )
         try:
-            found = self._session.run([self._output], {self._input: batch})[0]
+            if self._device is None:
+                found = self._session.run([self._output], {self._input: batch})[0]
+            else:
+                found = run_bound(
+                    self._session, batch, source=self._input, output=self._output, device=self._device
+                )
         except Exception as error:
             raise ModelError(f"the model failed on a batch of shape {batch.shape}: {error}") from error
         return np.asarray(found, np.float32)
