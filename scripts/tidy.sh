@@ -12,6 +12,7 @@ command -v "$tidy" >/dev/null 2>&1 || {
   exit 1
 }
 cmake -S . -B "$build" -G Ninja -DFASTCBIR_TESTS=ON -DFASTCBIR_PYTHON=ON -DCMAKE_BUILD_TYPE=Release \
+  -DCMAKE_UNITY_BUILD=OFF \
   -Dpybind11_DIR="$(python -m pybind11 --cmakedir)" --log-level=WARNING >/dev/null
 
 # The compilation database also lists units of other people's making, if any were fetched; only ours are read.
