@@ -159,10 +159,12 @@ py::tuple search(const Index& index, const py::object& queries, const py::object
   py::object reasons = py::none();
   py::object estimates = py::none();
   if (options.target.given()) {
-    reasons = new_matrix<std::uint8_t>(rows, 0);
-    estimates = new_matrix<float>(rows, 0);
-    output.reasons = static_cast<std::uint8_t*>(memory_of(py::array(reasons)));
-    output.estimates = static_cast<float*>(memory_of(py::array(estimates)));
+    py::array of_reasons = new_matrix<std::uint8_t>(rows, 0);
+    py::array of_estimates = new_matrix<float>(rows, 0);
+    output.reasons = static_cast<std::uint8_t*>(memory_of(of_reasons));
+    output.estimates = static_cast<float*>(memory_of(of_estimates));
+    reasons = std::move(of_reasons);
+    estimates = std::move(of_estimates);
   }
   const void* const data = input.data();
   {

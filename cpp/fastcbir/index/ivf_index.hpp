@@ -48,7 +48,7 @@ class IvfIndex final : public Index {
     PreparedQuery query;
     Partition::ProbeScratch probing;
     std::vector<Probe> probes;
-    std::vector<Probe> more_probes;
+    std::vector<Probe> scanned;
     PackedCodec::QueryScratch packed;
     Candidates candidates;
     std::vector<NodeId> named;
@@ -83,8 +83,9 @@ class IvfIndex final : public Index {
   template <class Stop>
   void scan_until(Stop& stop, std::size_t cap, std::size_t k, std::size_t wanted, const NodeBitset* passing,
                   Scratch& scratch, SearchProgress& progress) const;
-  // Those after the first in scratch.probes, up to `cap`; how many centroids that took.
-  std::size_t choose_more(const void* query, std::size_t cap, Scratch& scratch) const;
+  // Puts more lists behind those in scratch.probes, until there are `count`; how many centroids that took.
+  std::size_t choose_up_to(const void* query, const kernels::PackedQuery* packed, std::size_t count,
+                           Scratch& scratch) const;
   std::size_t lists_for(std::size_t vectors) const;
 
   IvfParams params_;

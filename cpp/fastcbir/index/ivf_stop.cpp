@@ -13,23 +13,23 @@
 namespace fastcbir {
 namespace {
 
-// Most searches by recall end within these: only the others pay for putting more lists in order.
-constexpr std::size_t first_lists = 24;
+// Lists are put in order so many at a time: most searches by recall end within the first.
+constexpr std::size_t stages[] = {8, 32};
 
 }  // namespace
 
-std::size_t IvfIndex::choose_more(const void* query, std::size_t cap, Scratch& scratch) const {
-  std::vector<Probe>& probes = scratch.probes;
-  probes.resize(std::min(probes.size(), first_lists));
-  structure_.partition->probe(query, cap, structure_.lists, scratch.probing, scratch.more_probes);
-  const std::size_t scanned = probes.size();
-  for (const Probe& probe : scratch.more_probes) {
-    const auto same = [&](const Probe& other) { return other.list == probe.list; };
-    if (std::none_of(probes.begin(), probes.begin() + static_cast<std::ptrdiff_t>(scanned), same)) {
-      probes.push_back(probe);
-    }
-  }
-  return structure_.partition->probe_cost();
+std::size_t IvfIndex::choose_up_to(const void* query, const kernels::PackedQuery* packed, std::size_t count,
+                                   Scratch& scratch) const {
+  scratch.scanned.swap(scratch.probes);
+  const std::size_t cost = choose_lists(query, packed, count, scratch);
+  // What was scanned stays in front: a list that comes now is seldom nearer.
+  const auto known = [&](const Probe& probe) {
+    return std::any_of(scratch.scanned.begin(), scratch.scanned.end(),
+                       [&](const Probe& other) { return other.list == probe.list; });
+  };
+  scratch.probes.erase(std::remove_if(scratch.probes.begin(), scratch.probes.end(), known), scratch.probes.end());
+  scratch.probes.insert(scratch.probes.begin(), scratch.scanned.begin(), scratch.scanned.end());
+  return cost;
 }
 
 template <class Stop>
@@ -50,13 +50,20 @@ void IvfIndex::scan_until(Stop& stop, std::size_t cap, std::size_t k, std::size_
       scan_lists(RowScorer(structure_.lists, probes, rows), passing, scratch.nearest, std::ref(stop), progress);
     }
   };
-  // One more than are scanned: the stop looks at the next.
-  progress.distances = static_cast<std::uint32_t>(
-      choose_lists(query, coded ? &packed : nullptr, std::min(first_lists + 1, list_count()), scratch));
-  scan(std::span<const Probe>(scratch.probes).first(std::min({first_lists, cap, scratch.probes.size()})));
-  if (stop.stopped || cap <= first_lists || scratch.probes.size() <= first_lists) return;
-  progress.distances += static_cast<std::uint32_t>(choose_more(query, cap, scratch));
-  scan(std::span<const Probe>(scratch.probes).subspan(first_lists));
+  scratch.probes.clear();
+  std::size_t scanned = 0;
+  for (const std::size_t stage : {stages[0], stages[1], cap}) {
+    const std::size_t until = std::min(stage, cap);
+    if (until <= scanned) break;
+    // One more than are scanned: the stop looks at the next.
+    scratch.probes.resize(scanned);
+    progress.distances += static_cast<std::uint32_t>(
+        choose_up_to(query, coded ? &packed : nullptr, std::min(until + 1, list_count()), scratch));
+    const std::size_t end = std::min(until, scratch.probes.size());
+    scan(std::span<const Probe>(scratch.probes).subspan(scanned, end - scanned));
+    if (stop.stopped || end < until) return;
+    scanned = end;
+  }
 }
 
 void IvfIndex::search_for_target(const Batch& batch) const {

@@ -219,35 +219,50 @@ StopPlan StopModel::plan(const StopTarget& target, std::size_t k, bool filtered,
   if (filtered) return farthest(StopReason::filtered, unknown);
   if (first == curves_.end()) return farthest(StopReason::beyond_k, unknown);
 
-  std::optional<StopPlan> best;
+  const auto last = std::find_if(first, curves_.end(), [&](const StopCurve& curve) { return curve.k != first->k; });
+  const auto estimate = [&](const StopCurve& curve, std::size_t at) {
+    return static_cast<float>(target.probability == 0 ? curve.recall(at) : 1 - curve.share_below(at, target.recall));
+  };
+  const StopCurve* best = nullptr;
+  std::size_t best_at = 0;
   float best_cost = 0;
-  float reachable = 0;
-  for (auto curve = first; curve != curves_.end() && curve->k == first->k; ++curve) {
-    const std::size_t points = curve->thresholds.size();
-    const double n = curve->queries;
-    const auto kept = [&](std::size_t at) {
-      if (target.probability == 0) return curve->losses[at] <= 1 - target.recall + 1e-7f;
-      const double below = curve->share_below(at, target.recall);
-      return (n * below + 1) / (n + 1) + margin_ * std::sqrt(below * (1 - below) / n) <= 1 - target.probability + 1e-7;
-    };
-    const auto estimate = [&](std::size_t at) {
-      return static_cast<float>(target.probability == 0 ? curve->recall(at)
-                                                        : 1 - curve->share_below(at, target.recall));
-    };
-    reachable = std::max(reachable, estimate(points - 1));
-    std::size_t at = points;
-    while (at > 0 && kept(at - 1)) --at;
-    if (at == points) continue;
+  for (auto curve = first; curve != last; ++curve) {
+    const std::size_t at = first_kept(*curve, target);
+    if (at == curve->thresholds.size()) continue;
     // A rule must save something to be worth its checks.
     constexpr float worth = 0.98f;
     const float cost = curve->costs[at] / (curve->rule == StopRule::plain ? 1 : worth);
-    if (best && best_cost <= cost) continue;
+    if (best != nullptr && best_cost <= cost) continue;
+    best = &*curve;
+    best_at = at;
     best_cost = cost;
-    const Forest* forest =
-        curve->rule == StopRule::forest ? &forests_[static_cast<std::size_t>(curve->forest)] : nullptr;
-    best = StopPlan{StopReason::target, &*curve, forest, curve->thresholds[at], estimate(at)};
   }
-  return best ? *best : farthest(StopReason::unreachable, reachable);
+  if (best == nullptr) {
+    float reachable = 0;
+    for (auto curve = first; curve != last; ++curve) {
+      reachable = std::max(reachable, estimate(*curve, curve->thresholds.size() - 1));
+    }
+    return farthest(StopReason::unreachable, reachable);
+  }
+  const Forest* forest = best->rule == StopRule::forest ? &forests_[static_cast<std::size_t>(best->forest)] : nullptr;
+  return {StopReason::target, best, forest, best->thresholds[best_at], estimate(*best, best_at)};
+}
+
+// The least effort from which on the target is kept; the number of thresholds if none is enough.
+std::size_t StopModel::first_kept(const StopCurve& curve, const StopTarget& target) const {
+  if (target.probability == 0) {
+    const auto kept = std::partition_point(curve.losses.begin(), curve.losses.end(),
+                                           [&](float loss) { return loss > 1 - target.recall + 1e-7f; });
+    return static_cast<std::size_t>(kept - curve.losses.begin());
+  }
+  const double n = curve.queries;
+  std::size_t at = curve.thresholds.size();
+  for (; at > 0; --at) {
+    const double below = curve.share_below(at - 1, target.recall);
+    const double margin = margin_ * std::sqrt(below * (1 - below) / n);
+    if ((n * below + 1) / (n + 1) + margin > 1 - target.probability + 1e-7) break;
+  }
+  return at;
 }
 
 }  // namespace fastcbir

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -81,6 +80,8 @@ class StopModel {
   StopPlan plan(const StopTarget& target, std::size_t k, bool filtered, std::size_t present, std::size_t removed) const;
 
  private:
+  std::size_t first_kept(const StopCurve& curve, const StopTarget& target) const;
+
   std::vector<std::byte> bytes_;
   Fingerprint fingerprint_{};
   std::uint64_t vectors_ = 0;  // in the index when it was learned
