@@ -121,18 +121,9 @@ def test_judgement(tmp_path: Path) -> None:
 @pytest.fixture
 def small_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two kinds of view and six photographs instead of all, to be quick."""
-    shrink(monkeypatch, {"coffee", "chelsea", "motorcycle_left", "motorcycle_right", "rocket", "camera"})
-
-
-@pytest.fixture
-def smaller_demo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three, for what does not depend on how many they are."""
-    shrink(monkeypatch, {"chelsea", "motorcycle_left", "motorcycle_right"})
-
-
-def shrink(monkeypatch: pytest.MonkeyPatch, names: set[str]) -> None:
     some = tuple(kind for kind in KINDS if kind.name in ("blur", "compression"))
     monkeypatch.setattr(demo_run, "KINDS", some)
+    names = {"coffee", "chelsea", "motorcycle_left", "motorcycle_right", "rocket", "camera"}
     photos = [photo for photo in package_photos() if photo.name in names]
     monkeypatch.setattr("fastcbir.demo.gallery.package_photos", lambda: photos)
 
@@ -160,7 +151,7 @@ def test_the_whole_demo(tmp_path: Path) -> None:
 
 
 @needs_photographs
-@pytest.mark.usefixtures("smaller_demo")
+@pytest.mark.usefixtures("small_demo")
 def test_photos_of_the_users_are_searched_and_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
