@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from fastcbir.list_plan import plan_lists
 
 Array = NDArray[Any]
 _BLOCK = 32
-_TERMS = ("a query", "a block", "a row", "a block, each doubling", "a row, each doubling")
+_TERMS = ("a query", "a block", "a row", "a row, each doubling of the working set")
 _CACHED = 2**20  # up to here nothing is farther away than the second-level cache
 
 
@@ -58,9 +59,9 @@ def clustered(count: int, dim: int, seed: int) -> Array:
 
 
 def features(blocks: float, rows: float, working_set: float) -> list[float]:
-    """What the model's coefficients stand for: see _TERMS."""
+    """What the model's coefficients stand for: see _TERMS. Blocks are read as runs, rows here and there."""
     doublings = max(0.0, math.log2(working_set / _CACHED))
-    return [1.0, blocks, rows, blocks * doublings, rows * doublings]
+    return [1.0, blocks, rows, rows * doublings]
 
 
 def centroid_rows(nprobe: int) -> int:
@@ -198,7 +199,7 @@ def main() -> None:
         print(f"  nprobe {p.nprobe}, rerank {p.rerank}: {p.microseconds} us, foretold {said:.1f}")
     if args.out:
         report = {
-            "machine": describe_machine(["fastcbir", "numpy"]),
+            "machine": describe_machine(["fastcbir"], ["python", "-m", "benchmarks.scale", *sys.argv[1:]]),
             "dim": args.dim,
             "coefficients_us": dict(zip(_TERMS, coefficients.tolist(), strict=True)),
             "points": [asdict(p) for p in points],
