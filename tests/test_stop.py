@@ -229,6 +229,17 @@ def test_an_index_that_grew_or_shrank_says_so() -> None:
     assert reason() == StopReason.TARGET
     index.remove(np.arange(100, 600))
     assert reason() == StopReason.AGED
+    index.compact()
+    assert reason() == StopReason.AGED
+
+
+def test_new_lists_must_be_learned_anew() -> None:
+    index = fc.Index(DIM, fc.Ivf())
+    index.add(clustered(1000, 1))
+    index.fit_stop(k=K, max_queries=400)
+    index.train(clustered(500, 2))
+    with pytest.raises(ValueError, match=r"call fit_stop\(\) once"):
+        index.search(clustered(1, 3), K, recall=0.9)
 
 
 @pytest.mark.parametrize("metric", ["ip", "cosine"])

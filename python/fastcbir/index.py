@@ -110,7 +110,7 @@ class Index:
         """`Ivf` and `Imi` only: learn where to draw lists, from a sample like what will be searched.
 
         `add` does it by itself with the first vectors it gets; call this where those are few or unlike the
-        rest. An index that holds vectors keeps them and makes its lists anew.
+        rest. An index that holds vectors keeps them and makes its lists anew; `fit_stop` is to follow.
 
         Args:
             vectors: (N, dim), as for `add`; at least as many as there are to be lists.

@@ -89,6 +89,7 @@ void Index::train(const void* vectors, std::size_t count, const WorkOptions& opt
   train_structure(vectors, count, false, options);
   const auto data = writer.data();
   adopt_structure();
+  stop_model_.reset();  // it was of the lists that were
 }
 
 void Index::train_structure(const void*, std::size_t, bool, const WorkOptions&) {

@@ -212,8 +212,10 @@ StopPlan StopModel::plan(const StopTarget& target, std::size_t k, bool filtered,
   };
   constexpr double growth = 1.5;
   constexpr double loss = 0.2;
-  if (static_cast<double>(present) > growth * static_cast<double>(vectors_) ||
-      static_cast<double>(removed) > static_cast<double>(removed_) + loss * static_cast<double>(vectors_)) {
+  const auto then = static_cast<double>(vectors_);
+  const auto now = static_cast<double>(present);
+  if (now > growth * then || now < (1 - loss) * then ||
+      static_cast<double>(removed) > static_cast<double>(removed_) + loss * then) {
     return farthest(StopReason::aged, unknown);
   }
   if (filtered) return farthest(StopReason::filtered, unknown);
