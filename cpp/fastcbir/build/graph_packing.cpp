@@ -64,16 +64,22 @@ void pack_codes(PackedCodec& codec, const VectorStore& vectors, GraphLinks& link
     constexpr std::size_t sampled_nodes = 1000;
     const kernels::OneFn squared_distance =
         kernels::distance_kernels(kernels::active(), ScalarType::f32, Metric::l2).one;
-    double sum = 0;
-    std::size_t count = 0;
+    std::vector<float> distances;
+    bool any = false;
     std::vector<const float*> rows;
     for (std::size_t i = 0; i < nodes.size(); i += std::max<std::size_t>(1, nodes.size() / sampled_nodes)) {
       neighbors_of(nodes[i], rows);
-      for (const float* row : rows) sum += double{squared_distance(rotated[nodes[i]], row, codec.padded_dim())};
-      count += rows.size();
+      any = any || !rows.empty();
+      for (const float* row : rows) {
+        const float distance2 = squared_distance(rotated[nodes[i]], row, codec.padded_dim());
+        if (distance2 > 0) distances.push_back(distance2);
+      }
     }
-    if (count == 0) return;
-    codec.set_unit(PackedCodec::unit_of(sum / static_cast<double>(count)));
+    if (!any) return;
+    // The median: a few far outliers must not make all other distances too small to be told apart.
+    const auto middle = distances.begin() + static_cast<std::ptrdiff_t>(distances.size() / 2);
+    std::nth_element(distances.begin(), middle, distances.end());
+    codec.set_unit(PackedCodec::unit_of(distances.empty() ? 0 : double{*middle}));
   }
   struct Worker {
     PackedCodec::Workspace workspace;

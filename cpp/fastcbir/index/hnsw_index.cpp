@@ -4,6 +4,7 @@
 #include <string>
 
 #include "fastcbir/build/graph_packing.hpp"
+#include "fastcbir/build/graph_refinement.hpp"
 #include "fastcbir/build/hnsw_compaction.hpp"
 #include "fastcbir/core/parallel.hpp"
 
@@ -102,6 +103,7 @@ ParallelOutcome HnswIndex::insert_rows(std::size_t first, const WorkOptions& opt
   const ParallelOutcome outcome = builder.insert(first, vectors_.size(), options.threads, options.monitor);
   mark_stale(builder);
   unchecked_ += outcome.completed;
+  unrefined_ += outcome.completed;
   return outcome;
 }
 
@@ -109,6 +111,7 @@ void HnswIndex::finish_rows(const WorkOptions& options) noexcept {
   // Looking at all links pays after a part of all nodes came in.
   constexpr std::size_t part = 8;
   try {
+    refine(options.threads);
     if (unchecked_ * part >= graph_.links.size()) {
       HnswBuilder builder(params_, space_, vectors_, graph_);
       reconnect(builder, options.threads);
@@ -117,6 +120,13 @@ void HnswIndex::finish_rows(const WorkOptions& options) noexcept {
   } catch (const std::bad_alloc&) {
     // Searches do without codes until there is memory for the next change's.
   }
+}
+
+void HnswIndex::refine(std::size_t threads) {
+  if (codec_ == nullptr || space_.metric() == Metric::ip || unrefined_ * 2 <= graph_.links.size()) return;
+  refine_links(space_, vectors_, graph_, threads);
+  stale_ = NodeBitset(graph_.links.size(), true);
+  unrefined_ = 0;
 }
 
 void HnswIndex::mark_stale(const HnswBuilder& builder) {

@@ -64,6 +64,8 @@ class HnswIndex final : public Index {
   template <class Policies>
   void search_one(const Batch& batch, std::size_t query_index, std::size_t ef, const Policies& policies,
                   Scratch& scratch) const;
+  // After most nodes came in: fills their level-0 lists, for searches by codes.
+  void refine(std::size_t threads);
   void mark_stale(const HnswBuilder& builder);
   // Brings back nodes that no search finds: the selection of neighbours may cut a node's last link.
   void reconnect(HnswBuilder& builder, std::size_t threads);
@@ -75,6 +77,7 @@ class HnswIndex final : public Index {
   HnswGraph graph_;
   NodeBitset stale_;           // nodes whose codes are not those of their links
   std::size_t unchecked_ = 0;  // rows inserted since every node was known to be reachable
+  std::size_t unrefined_ = 0;  // rows inserted since the last refinement
   std::atomic<bool> codes_ready_ = false;
   mutable ScratchPool<Scratch> scratch_;
 };

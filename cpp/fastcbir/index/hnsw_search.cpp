@@ -1,6 +1,7 @@
 // How HnswIndex searches: descent, expander, frontier and stop policy put together.
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "fastcbir/core/parallel.hpp"
 #include "fastcbir/index/hnsw_index.hpp"
@@ -129,16 +130,21 @@ void HnswIndex::search_from(Neighbor start, std::size_t k, std::size_t ef, const
                           kernels::active().packed, packed, frontier, passing, scratch.results),
            frontier, InTopK{scratch.results});
     };
+    // A node may stand in the frontier several times, so that ef places may hold fewer than ef nodes.
+    constexpr std::size_t few = 32;
+    const std::size_t width = std::max(ef, k > few ? 2 * k : k);
     if (passing == nullptr) {
-      scratch.beam.reset(ef);
+      scratch.beam.reset(width);
       walk_packed(scratch.beam);
     } else {
-      scratch.heap.reset(ef, passing);
+      scratch.heap.reset(width, passing);
       walk_packed(scratch.heap);
     }
     const auto found = scratch.results.sorted();
     scratch.found.assign(found.begin(), found.end());
-    return;
+    if (!std::is_same_v<Policies, Unlimited> || k <= few || found.size() >= std::min(k, vectors_.size())) return;
+    scratch.found.clear();
+    scratch.visited.begin(vectors_.size());  // once more by rows, of which none is met twice
   }
   const GatherExpander expander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), scratch.query.data());
   scratch.visited.insert(start.node);

@@ -77,9 +77,9 @@ PackedCodec::PackedCodec(const Space& space, std::size_t planes, std::uint64_t s
   groups_ = padded_dim_ / group_dims;
 }
 
-float PackedCodec::unit_of(double mean_squared_distance) {
-  if (!(mean_squared_distance > 0)) return 1;
-  const int exponent = static_cast<int>(std::lround(std::log2(mean_squared_distance) / 2));
+float PackedCodec::unit_of(double squared_distance) {
+  if (!(squared_distance > 0)) return 1;
+  const int exponent = static_cast<int>(std::lround(std::log2(squared_distance) / 2));
   return std::ldexp(1.0f, 2 * std::clamp(exponent, -60, 60));
 }
 
@@ -142,9 +142,12 @@ void PackedCodec::pack(const float* base, std::span<const float* const> neighbor
     const float constant = metric_ == Metric::l2 ? code.length2 + 2 * stretch * code.base_code
                                                  : stretch * code.base_code - code.base_difference;
     const float slope = metric_ == Metric::l2 ? -2 * stretch : -stretch;
+    // Of a far outlier both are made smaller alike: it is still known to be nearer, or farther, than the node.
     constexpr float largest_half = 65504;
-    const float factors[2] = {std::clamp(constant / unit_, -largest_half, largest_half),
-                              std::clamp(slope / length_unit, -largest_half, largest_half)};
+    const float largest = std::max(std::fabs(constant / unit_), std::fabs(slope / length_unit));
+    const float shrink = largest > largest_half ? largest_half / largest : 1;
+    const float factors[2] = {std::clamp(constant / unit_ * shrink, -largest_half, largest_half),
+                              std::clamp(slope / length_unit * shrink, -largest_half, largest_half)};
     table_->f32_to_f16(factors, add + j, 1);
     table_->f32_to_f16(factors + 1, mul + j, 1);
     std::uint8_t* const to = codes + j % 8 * 2 + j / 8 % 2;

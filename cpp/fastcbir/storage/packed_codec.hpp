@@ -34,8 +34,8 @@ class PackedCodec {
   // 0 until known. All blocks must be packed again after a change.
   float unit() const { return unit_; }
   void set_unit(float unit) { unit_ = unit; }
-  // From rows and neighbours of theirs: their mean squared distance, as a power of four.
-  static float unit_of(double mean_squared_distance);
+  // A typical squared distance of neighbours as a power of four; 1 for 0.
+  static float unit_of(double squared_distance);
 
   // A stored row as the codes see it, in padded_dim() floats on cache lines.
   void rotate_row(const std::byte* row, float* rotated, AlignedBuffer& scratch) const;

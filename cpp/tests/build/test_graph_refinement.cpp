@@ -1,0 +1,79 @@
+// Promise: refined lists keep the links there were, are full where there are candidates, and do not depend on threads.
+#include "fastcbir/build/graph_refinement.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "fastcbir/core/rng.hpp"
+
+using namespace fastcbir;
+
+namespace {
+
+constexpr std::size_t dim = 12;
+
+struct Made {
+  HnswParams params{.m = 8, .ef_construction = 60, .keep_pruned = false, .seed = 1, .code_bits = 0};
+  Space space;
+  VectorStore vectors;
+  HnswGraph graph{params, 0};
+
+  explicit Made(Metric metric) : space(dim, metric, ScalarType::f32), vectors(space) {
+    constexpr std::size_t count = 800;
+    std::vector<float> values(count * dim);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(uniform(3, i)) - 0.5f;
+    vectors.append(space, values.data(), count);
+    graph.links.append(draw_levels(params, 0, count));
+    HnswBuilder(params, space, vectors, graph).insert(0, count, 1, nullptr);
+  }
+  std::vector<NodeId> list(NodeId node) const {
+    const std::uint32_t* slots = graph.links.block(node, 0);
+    std::vector<NodeId> nodes;
+    for (std::size_t i = 0; i < params.m0() && slots[i] != no_node; ++i) nodes.push_back(slots[i]);
+    return nodes;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("refined lists hold the old ones and more, each node once") {
+  for (const Metric metric : {Metric::l2, Metric::cosine}) {
+    const Made before(metric);
+    Made after(metric);
+    Made on_threads(metric);
+    refine_links(after.space, after.vectors, after.graph, 1);
+    refine_links(on_threads.space, on_threads.vectors, on_threads.graph, 3);
+    std::size_t links_before = 0;
+    std::size_t links_after = 0;
+    for (NodeId node = 0; node < after.graph.links.size(); ++node) {
+      std::vector<NodeId> old = before.list(node);
+      std::vector<NodeId> refined = after.list(node);
+      CHECK(refined == on_threads.list(node));
+      links_before += old.size();
+      links_after += refined.size();
+      std::sort(old.begin(), old.end());
+      std::sort(refined.begin(), refined.end());
+      CHECK(std::adjacent_find(refined.begin(), refined.end()) == refined.end());
+      CHECK(std::includes(refined.begin(), refined.end(), old.begin(), old.end()));
+      CHECK(!std::binary_search(refined.begin(), refined.end(), node));
+    }
+    CHECK(links_after > links_before);
+    CHECK(links_after > after.graph.links.size() * after.params.m0() * 8 / 10);
+    after.graph.links.check();
+  }
+}
+
+TEST_CASE("a graph of one node or none has nothing to refine") {
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}}) {
+    const Space space(4, Metric::l2, ScalarType::f32);
+    VectorStore vectors(space);
+    const std::vector<float> values(4 * count, 1.0f);
+    vectors.append(space, values.data(), count);
+    HnswGraph graph(HnswParams{}, 0);
+    graph.links.append(std::vector<std::uint8_t>(count));
+    refine_links(space, vectors, graph, 2);
+    CHECK(graph.links.size() == count);
+  }
+}
