@@ -107,11 +107,11 @@ ParallelOutcome HnswIndex::insert_rows(std::size_t first, const WorkOptions& opt
   return outcome;
 }
 
-void HnswIndex::finish_rows(const WorkOptions& options) noexcept {
+void HnswIndex::finish_rows(const WorkOptions& options, bool complete) noexcept {
   // Looking at all links pays after a part of all nodes came in.
   constexpr std::size_t part = 8;
   try {
-    refine(options.threads);
+    if (complete) refine(options.threads);
     if (unchecked_ * part >= graph_.links.size()) {
       HnswBuilder builder(params_, space_, vectors_, graph_);
       reconnect(builder, options.threads);

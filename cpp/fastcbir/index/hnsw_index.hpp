@@ -27,7 +27,7 @@ class HnswIndex final : public Index {
   std::vector<Neighbor> search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
                                      const NodeBitset* passing) const override;
   ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) override;
-  void finish_rows(const WorkOptions& options) noexcept override;
+  void finish_rows(const WorkOptions& options, bool complete) noexcept override;
   void truncate_rows(std::size_t size) override;
   void compact_rows(const WorkOptions& options) override;
   bool may_be_query(NodeId node) const override;

@@ -114,7 +114,8 @@ void Index::add_slices(const void* vectors, std::size_t count, const Id* ids, bo
   struct Finish {
     Index& index;
     const WorkOptions& options;
-    ~Finish() { index.finish_rows({options.threads, nullptr}); }
+    bool complete = false;
+    ~Finish() { index.finish_rows({options.threads, nullptr}, complete); }
   } finish{*this, options};
   const std::size_t slice = slice_per_thread * resolve_threads(options.threads);
   for (std::size_t begin = 0; begin < count; begin += slice) {
@@ -157,6 +158,7 @@ void Index::add_slices(const void* vectors, std::size_t count, const Id* ids, bo
     data.unlock();
     if (options.monitor != nullptr) options.monitor->tick(begin + part, count);
   }
+  finish.complete = true;
 }
 
 void Index::remove(const Id* ids, std::size_t count) {

@@ -164,8 +164,9 @@ class Index {
   virtual void adopt_structure() noexcept {}
   // Rows [first, vectors_.size()) are new: link them. Returns how many of them were finished, and the error if fewer.
   virtual ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) = 0;
-  // After the last slice of an add or update, however it ended. Searches run beside it, other changes and save do not.
-  virtual void finish_rows(const WorkOptions&) noexcept {}
+  // After the last slice of an add or update; not complete: it was cancelled, and whoever did wants to go on soon.
+  // Searches run beside it, other changes and save do not.
+  virtual void finish_rows(const WorkOptions&, bool /*complete*/) noexcept {}
   // Forget rows from `size` on: none of them was finished.
   virtual void truncate_rows(std::size_t size) = 0;
   // Rows of dead nodes are about to go; close_gaps moves the rest up in their order.
