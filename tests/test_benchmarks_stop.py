@@ -1,0 +1,97 @@
+"""The benchmark of stopping runs, and what it judges rules by agrees with a slow, obvious account."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.stop import learned, rules
+from benchmarks.stop.__main__ import main
+from benchmarks.stop.data import thinned
+from benchmarks.stop.judge import Oracle, chosen
+
+from fastcbir.stop.curves import Steps
+
+pytest.importorskip("matplotlib", reason="the benchmarks need the extra 'bench'")
+
+
+def made_up(queries: int = 40, k: int = 3) -> Steps:
+    """Traces in which distances grow, and found never falls."""
+    rng = np.random.default_rng(1)
+    parts = []
+    for _ in range(queries):
+        count = int(rng.integers(5, 30))
+        rows = np.zeros((count, 12), np.float32)
+        rows[:, 0] = np.cumsum(rng.integers(1, 9, count))
+        rows[:, 1] = np.sort(rng.uniform(1, 5, count))
+        rows[:, 2] = np.arange(count)
+        rows[:, 3] = np.sort(rng.uniform(1, 2, count))[::-1]
+        rows[:, 4] = np.sort(rng.integers(0, k + 1, count))
+        rows[:, 6] = np.diff(rows[:, 4], prepend=0)
+        parts.append(rows)
+    offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+    return Steps(k, 30, offsets, np.concatenate(parts))
+
+
+def test_a_rule_ends_where_its_score_first_reaches_the_threshold() -> None:
+    steps = made_up()
+    outcome = rules.budget(steps, slice(0, 40))[0]
+    for query in range(40):
+        rows = steps.rows[steps.offsets[query] : steps.offsets[query + 1]]
+        for found, paid in zip(outcome.found[:, query], outcome.distances[:, query], strict=True):
+            at = int(np.nonzero(rows[:, 0] == paid)[0][0])
+            assert rows[at, 4] == found
+    assert (np.diff(outcome.costs) >= 0).all()
+
+
+def test_the_oracle_is_never_dearer_than_any_rule() -> None:
+    steps = made_up(200)
+    oracle, everyone = Oracle(steps), np.arange(200)
+    design = slice(0, 200)
+    for outcome in [*rules.plain(steps, design), *rules.gamma(steps, design), *rules.price(steps, design)]:
+        for found, paid in zip(outcome.found, outcome.distances, strict=True):
+            recall = float(found.mean()) / steps.k
+            if 0.4 < recall < 0.9:
+                assert oracle.cost(everyone, recall) <= paid.mean() * 1.02
+
+
+def test_the_choice_is_the_least_that_risk_control_allows() -> None:
+    steps = made_up(300)
+    outcome = rules.plain(steps, slice(0, 300))[0]
+    queries = np.arange(100, 300)
+    choice = chosen([outcome], queries, steps.k, 0.6, 0.0)
+    assert choice is not None
+    losses = 1 - outcome.found[:, queries].astype(float) / steps.k
+    allowed = [(loss.sum() + 1) / 201 <= 0.4 + 1e-7 for loss in losses]
+    assert all(allowed[choice[1] :])
+    assert not allowed[choice[1] - 1]
+    assert chosen([outcome], queries, steps.k, 0.9999, 0.0) is None
+
+
+def test_thinned_steps_keep_first_and_last() -> None:
+    steps = made_up()
+    thin, at = thinned(steps, 1.5)
+    assert (thin.rows == steps.rows[at]).all()
+    assert (at[thin.offsets[:-1]] == steps.offsets[:-1]).all()
+    assert (at[thin.last] == steps.last).all()
+    assert len(at) < len(steps.rows)
+
+
+@pytest.mark.parametrize("with_trees", [False, True])
+def test_it_runs(tmp_path: Path, with_trees: bool) -> None:
+    if with_trees and not learned.available():
+        pytest.skip("LightGBM is not installed: pip install 'fastcbir[learn]'")
+    rest = ["--no-times"] if with_trees else ["--no-learned"]
+    assert main(["--smoke", "--k", "10", "--out", str(tmp_path), *rest]) == 0
+    told = json.loads((tmp_path / "stop-smoke-none.json").read_text())
+    names = {row["rule"] for row in told["simulated"][0]["rules"]}
+    assert {"product", "ef", "price", "gamma", "patience"} <= names
+    assert ({"LAET", "DARTH", "P(found)", "gain trees"} <= names) == with_trees
+    assert ("times" in told) != with_trees
+    assert (tmp_path / "stop-smoke-none-k10.png").stat().st_size > 0
