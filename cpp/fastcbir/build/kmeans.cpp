@@ -26,17 +26,9 @@ class PassMonitor final : public Monitor {
   std::size_t passes_;
 };
 
-void add_row(const Space& space, const std::byte* row, std::vector<std::byte>& input, double* sums) {
-  space.decode(row, input.data());
-  const auto add = [&](auto* values) {
-    for (std::size_t i = 0; i < space.dim(); ++i) sums[i] += static_cast<double>(values[i]);
-  };
-  switch (space.type()) {
-    case ScalarType::f32:
-    case ScalarType::f16: add(reinterpret_cast<const float*>(input.data())); break;
-    case ScalarType::u8: add(reinterpret_cast<const std::uint8_t*>(input.data())); break;
-    case ScalarType::i8: add(reinterpret_cast<const std::int8_t*>(input.data())); break;
-  }
+void add_row(const Space& space, const std::byte* row, std::vector<float>& floats, double* sums) {
+  space.row_floats(row, floats.data());
+  for (std::size_t i = 0; i < space.dim(); ++i) sums[i] += double{floats[i]};
 }
 
 // The mean of `count` rows as a row. False, and nothing written, where it has no direction under cosine.
@@ -122,9 +114,10 @@ AlignedBuffer mean_row(const VectorStore& rows, const Space& space) {
   AlignedBuffer mean;
   mean.resize(space.stride_bytes());
   std::vector<std::byte> input(space.input_bytes());
+  std::vector<float> floats(space.dim());
   std::vector<double> sums(space.dim());
   for (std::size_t row = 0; row < rows.size(); ++row)
-    add_row(space, rows.row(static_cast<NodeId>(row)), input, sums.data());
+    add_row(space, rows.row(static_cast<NodeId>(row)), floats, sums.data());
   if (!write_mean(space, sums.data(), rows.size(), input, mean.data())) {
     std::memcpy(mean.data(), rows.row(0), space.stride_bytes());
   }
@@ -154,11 +147,13 @@ double train_kmeans(const VectorStore& rows, const KMeansOptions& options, Centr
   double total = 0;
   for (std::size_t iteration = 0; iteration < options.iterations; ++iteration) {
     PassMonitor monitor(options.monitor, iteration, options.iterations);
+    const PackedCentroids packed = trained.pack(count);
     parallel_for(count, slice, threads, options.monitor != nullptr ? &monitor : nullptr,
                  [&](std::size_t worker, std::size_t begin, std::size_t end) {
-                   trained.nearest(rows.row(static_cast<NodeId>(begin)), end - begin, cluster_of.data() + begin,
+                   trained.nearest(rows.row(static_cast<NodeId>(begin)), end - begin, packed, cluster_of.data() + begin,
                                    errors.data() + begin, workspaces[worker]);
                  });
+    if (options.monitor != nullptr) monitor.tick(count, count);  // passes may be too short to have told
     total = std::accumulate(errors.begin(), errors.end(), 0.0);
     fill_empty(cluster_of, errors, clusters);
     sort_by_cluster(cluster_of, begins, sorted);
@@ -166,12 +161,13 @@ double train_kmeans(const VectorStore& rows, const KMeansOptions& options, Centr
     means.resize(clusters * stride);
     parallel_for(clusters, 1, threads, nullptr, [&](std::size_t, std::size_t begin, std::size_t end) {
       std::vector<std::byte> input(space.input_bytes());
+      std::vector<float> floats(space.dim());
       std::vector<double> sums(space.dim());
       for (; begin < end; ++begin) {
         std::byte* mean = means.data() + begin * stride;
         std::fill(sums.begin(), sums.end(), 0.0);
         for (std::size_t i = begins[begin]; i < begins[begin + 1]; ++i) {
-          add_row(space, rows.row(sorted[i]), input, sums.data());
+          add_row(space, rows.row(sorted[i]), floats, sums.data());
         }
         const std::size_t size = begins[begin + 1] - begins[begin];
         if (size == 0 || !write_mean(space, sums.data(), size, input, mean)) {

@@ -121,9 +121,10 @@ ParallelOutcome assign_lists(const Partition& partition, const VectorStore& rows
   constexpr std::size_t slice = 192;
   threads = resolve_threads(threads);
   std::vector<Partition::Workspace> workspaces(threads);
+  const std::vector<PackedCentroids> packed = partition.pack(lists.size());
   return run_parallel(lists.size(), slice, threads, monitor,
                       [&](std::size_t worker, std::size_t begin, std::size_t end) {
-                        partition.assign(rows.row(static_cast<NodeId>(first + begin)), end - begin,
+                        partition.assign(rows.row(static_cast<NodeId>(first + begin)), end - begin, packed,
                                          lists.data() + begin, workspaces[worker]);
                       });
 }

@@ -18,6 +18,7 @@ namespace {
 #include "fastcbir/kernels/generic_packed.inc"
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
+#include "fastcbir/kernels/generic_nearest.inc"
 #include "fastcbir/kernels/avx2_forest.inc"
 // clang-format on
 
@@ -37,6 +38,7 @@ constinit const KernelTable avx2_table = {
     packed_kernels,
     {&merge_into_beam},
     &forest_in_lanes,
+    &nearest_centroids<Lanes>,
     &f32_to_f16,
     &f16_to_f32,
 };

@@ -18,6 +18,7 @@ namespace {
 #include "fastcbir/kernels/generic_packed.inc"
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
+#include "fastcbir/kernels/generic_nearest.inc"
 #include "fastcbir/kernels/avx512_forest.inc"
 #include "fastcbir/kernels/avx512_beam.inc"
 // clang-format on
@@ -38,6 +39,7 @@ constinit const KernelTable avx512_table = {
     packed_kernels,
     {&insert_into_beam},
     &forest_in_lanes,
+    &nearest_centroids<Lanes>,
     &f32_to_f16,
     &f16_to_f32,
 };

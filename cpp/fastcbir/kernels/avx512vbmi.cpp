@@ -19,6 +19,7 @@ namespace {
 #include "fastcbir/kernels/avx512vbmi_packed.inc"
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
+#include "fastcbir/kernels/generic_nearest.inc"
 #include "fastcbir/kernels/avx512_forest.inc"
 #include "fastcbir/kernels/avx512_beam.inc"
 // clang-format on
@@ -40,6 +41,7 @@ constinit const KernelTable avx512vbmi_table = {
     vbmi_packed_kernels,
     {&insert_into_beam},
     &forest_in_lanes,
+    &nearest_centroids<Lanes>,
     &f32_to_f16,
     &f16_to_f32,
 };

@@ -20,6 +20,7 @@ namespace {
 #include "fastcbir/kernels/generic_packed.inc"
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
+#include "fastcbir/kernels/generic_nearest.inc"
 // clang-format on
 
 using F32 = FloatKernels<Lanes, FloatRows>;
@@ -38,6 +39,7 @@ constinit const KernelTable scalar_table = {
     packed_kernels,
     {&merge_into_beam},
     &forest_one_by_one,
+    &nearest_centroids<Lanes>,
     &f32_to_f16,
     &f16_to_f32,
 };

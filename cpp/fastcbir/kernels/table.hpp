@@ -111,6 +111,17 @@ struct alignas(row_alignment) ForestBlock {
   float leaf[forest_leaves][forest_lanes];
 };
 
+// Centroids in panels of panel_width: coordinate after coordinate, each of them all. The last panel is filled up with
+// centroids whose offset is infinite.
+inline constexpr std::size_t panel_width = 32;
+inline constexpr std::size_t panel_rows = 12;
+struct CentroidPanels {
+  const float* values;   // count x dim x panel_width; 64-byte aligned
+  const float* offsets;  // count x panel_width; 64-byte aligned
+  std::size_t count;     // at least 1; at most 2^22 centroids
+  std::size_t dim;
+};
+
 struct KernelTable {
   const char* name;  // as FASTCBIR_ISA spells it
   DistanceKernels distance[scalar_type_count][metric_count];
@@ -118,6 +129,10 @@ struct KernelTable {
   BeamKernels beam;
   // The sum of the leaves that forest_features numbers, none of them NaN, lead to in `count` blocks of trees.
   float (*forest)(const float* features, const ForestBlock* blocks, std::size_t count);
+  // For each row the least of all offset - <row, centroid>, and which centroid has it: the first, where several have.
+  // row_count is a multiple of panel_rows.
+  void (*nearest)(const CentroidPanels& panels, const float* rows, std::size_t row_stride_bytes, std::size_t row_count,
+                  float* least, std::uint32_t* found);
   // IEEE 754 half precision, round to nearest even; no alignment or padding asked of either side.
   void (*f32_to_f16)(const float* from, std::uint16_t* to, std::size_t count);
   void (*f16_to_f32)(const std::uint16_t* from, float* to, std::size_t count);

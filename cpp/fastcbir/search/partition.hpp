@@ -27,8 +27,15 @@ class Partition {
     AlignedBuffer parts;
     std::vector<std::uint32_t> found;
   };
+  // What assign() wants, for about so many rows in all: of each codebook.
+  std::vector<PackedCentroids> pack(std::size_t rows) const {
+    std::vector<PackedCentroids> packed;
+    for (const Centroids* centroids : codebooks()) packed.push_back(centroids->pack(rows));
+    return packed;
+  }
   // The lists of `count` rows of the space, one behind the other.
-  virtual void assign(const std::byte* rows, std::size_t count, std::uint32_t* lists, Workspace& workspace) const = 0;
+  virtual void assign(const std::byte* rows, std::size_t count, std::span<const PackedCentroids> packed,
+                      std::uint32_t* lists, Workspace& workspace) const = 0;
   // A list's centroid as a row of the space.
   virtual void centroid(std::size_t list, std::byte* row) const = 0;
 

@@ -34,13 +34,13 @@ void ProductPartition::split(const Space& space, bool second, const std::byte* r
   }
 }
 
-void ProductPartition::assign(const std::byte* rows, std::size_t count, std::uint32_t* lists,
-                              Workspace& workspace) const {
+void ProductPartition::assign(const std::byte* rows, std::size_t count, std::span<const PackedCentroids> packed,
+                              std::uint32_t* lists, Workspace& workspace) const {
   workspace.found.resize(count);
   for (const bool second : {false, true}) {
     split(space_, second, rows, count, false, workspace.parts);
-    halves_[second].nearest(workspace.parts.data(), count, second ? workspace.found.data() : lists, nullptr,
-                            workspace.nearest);
+    halves_[second].nearest(workspace.parts.data(), count, packed[second], second ? workspace.found.data() : lists,
+                            nullptr, workspace.nearest);
   }
   const auto width = static_cast<std::uint32_t>(halves_[1].count());
   for (std::size_t i = 0; i < count; ++i) lists[i] = lists[i] * width + workspace.found[i];

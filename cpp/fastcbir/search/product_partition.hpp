@@ -26,7 +26,8 @@ class ProductPartition final : public Partition {
     return halves_[0].rows().memory_bytes() + halves_[1].rows().memory_bytes();
   }
   std::size_t probe_cost() const override { return halves_[0].count(); }  // two halves make one whole comparison
-  void assign(const std::byte* rows, std::size_t count, std::uint32_t* lists, Workspace& workspace) const override;
+  void assign(const std::byte* rows, std::size_t count, std::span<const PackedCentroids> packed, std::uint32_t* lists,
+              Workspace& workspace) const override;
   void centroid(std::size_t list, std::byte* row) const override;
   void probe(const void* query, std::size_t wanted, const InvertedLists& lists, ProbeScratch& scratch,
              std::vector<Probe>& probes) const override;

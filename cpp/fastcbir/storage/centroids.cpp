@@ -12,24 +12,6 @@ namespace {
 constexpr std::size_t row_tile = 48;
 constexpr std::size_t centroid_tile = 128;
 
-// Coordinates as floats; `row` is a stored row.
-double half_squared_length(const Space& space, const std::byte* row) {
-  std::vector<std::byte> input(space.input_bytes());
-  space.decode(row, input.data());
-  double sum = 0;
-  for (std::size_t i = 0; i < space.dim(); ++i) {
-    double x = 0;
-    switch (space.type()) {
-      case ScalarType::f32:
-      case ScalarType::f16: x = double{reinterpret_cast<const float*>(input.data())[i]}; break;
-      case ScalarType::u8: x = reinterpret_cast<const std::uint8_t*>(input.data())[i]; break;
-      case ScalarType::i8: x = reinterpret_cast<const std::int8_t*>(input.data())[i]; break;
-    }
-    sum += x * x;
-  }
-  return sum / 2;
-}
-
 // The least of values[i] + offsets[i], and the first place of it, where it is below the best so far. Sixteen lanes, so that compilers
 // use vectors; the place is looked for only where there is something to find.
 struct Least {
@@ -70,13 +52,60 @@ void Centroids::assign_rows(AlignedBuffer rows) {
 void Centroids::set_offsets() {
   offsets_.assign(count(), 0.0f);
   if (space_.metric() == Metric::cosine) return;
+  std::vector<float> floats(space_.dim());
   for (std::size_t i = 0; i < count(); ++i) {
-    offsets_[i] = static_cast<float>(half_squared_length(space_, rows_.row(static_cast<NodeId>(i))));
+    space_.row_floats(rows_.row(static_cast<NodeId>(i)), floats.data());
+    double sum = 0;
+    for (const float x : floats) sum += double{x} * double{x};
+    offsets_[i] = static_cast<float>(sum / 2);
   }
 }
 
-void Centroids::nearest(const std::byte* rows, std::size_t count, std::uint32_t* found, float* errors,
-                        Workspace& workspace) const {
+void Centroids::nearest(const std::byte* rows, std::size_t count, const PackedCentroids& packed, std::uint32_t* found,
+                        float* errors, Workspace& workspace) const {
+  workspace.least.resize(count);
+  float* const least = errors != nullptr ? errors : workspace.least.data();
+  if (packed.empty()) {
+    nearest_by_tiles(rows, count, found, least, workspace);
+  } else {
+    nearest_by_panels(rows, count, packed.panels(), found, least, workspace);
+  }
+  if (errors == nullptr || space_.metric() == Metric::cosine) return;
+  const auto& kernels = kernels::distance_kernels(kernels::active(), space_.type(), Metric::ip);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::byte* const row = rows + i * space_.stride_bytes();
+    const RowQuery query = space_.row_query(row, workspace.converted);
+    errors[i] -= kernels.one(query.data, row, space_.dim()) / 2;
+  }
+}
+
+// Rows as floats: as they are, or converted, and then padded to whole groups.
+void Centroids::nearest_by_panels(const std::byte* rows, std::size_t count, const kernels::CentroidPanels& panels,
+                                  std::uint32_t* found, float* least, Workspace& workspace) const {
+  constexpr std::size_t group = kernels::panel_rows;
+  const std::size_t stride = round_up(space_.dim() * sizeof(float), row_alignment);
+  const auto nearest = kernels::active().nearest;
+  const std::size_t as_they_are = space_.type() == ScalarType::f32 ? count / group * group : 0;
+  if (as_they_are > 0) nearest(panels, reinterpret_cast<const float*>(rows), stride, as_they_are, least, found);
+  constexpr std::size_t most = 4 * group;
+  if (as_they_are < count && workspace.queries.size() < most * stride) workspace.queries.resize(most * stride);
+  for (std::size_t begin = as_they_are; begin < count; begin += most) {
+    const std::size_t some = std::min(most, count - begin);
+    const std::size_t padded = (some + group - 1) / group * group;
+    for (std::size_t i = 0; i < padded; ++i) {
+      const std::byte* const row = rows + (begin + std::min(i, some - 1)) * space_.stride_bytes();
+      space_.row_floats(row, reinterpret_cast<float*>(workspace.queries.data() + i * stride));
+    }
+    float values[most];
+    std::uint32_t places[most];
+    nearest(panels, workspace.queries.as<float>().data(), stride, padded, values, places);
+    std::copy_n(values, some, least + begin);
+    std::copy_n(places, some, found + begin);
+  }
+}
+
+void Centroids::nearest_by_tiles(const std::byte* rows, std::size_t count, std::uint32_t* found, float* least,
+                                 Workspace& workspace) const {
   const bool cosine_of_bytes = space_.metric() == Metric::cosine && bytes_of(space_.type()) == 1;
   const auto& kernels =
       kernels::distance_kernels(kernels::active(), space_.type(), cosine_of_bytes ? Metric::cosine : Metric::ip);
@@ -105,10 +134,7 @@ void Centroids::nearest(const std::byte* rows, std::size_t count, std::uint32_t*
     }
     for (std::size_t q = 0; q < queries; ++q) {
       found[begin + q] = best[q].at;
-      if (errors == nullptr) continue;
-      const double own =
-          space_.metric() == Metric::cosine ? 0 : half_squared_length(space_, rows + (begin + q) * stride);
-      errors[begin + q] = static_cast<float>(own + best[q].value);
+      least[begin + q] = best[q].value;
     }
   }
 }

@@ -8,6 +8,7 @@
 
 #include "fastcbir/core/aligned_buffer.hpp"
 #include "fastcbir/core/types.hpp"
+#include "fastcbir/storage/centroid_panels.hpp"
 #include "fastcbir/storage/space.hpp"
 #include "fastcbir/storage/vectors.hpp"
 
@@ -30,15 +31,23 @@ class Centroids {
   struct Workspace {
     AlignedBuffer queries;
     std::vector<float> values;
+    std::vector<float> least;
     PreparedQuery converted;
   };
   // The nearest centroid of each of `count` rows of the space, `stride_bytes` of it apart; at equal distance the first.
-  // errors (may be null): what compares how far rows are from their centroids, among rows.
-  void nearest(const std::byte* rows, std::size_t count, std::uint32_t* found, float* errors,
-               Workspace& workspace) const;
+  // errors (may be null): what compares how far rows are from their centroids, among rows. packed: these centroids,
+  // for many rows.
+  void nearest(const std::byte* rows, std::size_t count, const PackedCentroids& packed, std::uint32_t* found,
+               float* errors, Workspace& workspace) const;
+  // For the assignment of about so many rows.
+  PackedCentroids pack(std::size_t rows) const { return {space_, rows_, offsets_, rows}; }
 
  private:
   void set_offsets();
+  void nearest_by_panels(const std::byte* rows, std::size_t count, const kernels::CentroidPanels& panels,
+                         std::uint32_t* found, float* least, Workspace& workspace) const;
+  void nearest_by_tiles(const std::byte* rows, std::size_t count, std::uint32_t* found, float* least,
+                        Workspace& workspace) const;
 
   Space space_;
   VectorStore rows_;

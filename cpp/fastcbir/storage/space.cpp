@@ -127,6 +127,15 @@ void Space::decode(const std::byte* row, void* input) const {
   }
 }
 
+void Space::row_floats(const std::byte* row, float* floats) const {
+  switch (type_) {
+    case ScalarType::f32: std::memcpy(floats, row, dim_ * sizeof(float)); break;
+    case ScalarType::f16: table_->f16_to_f32(reinterpret_cast<const std::uint16_t*>(row), floats, dim_); break;
+    case ScalarType::u8: std::copy_n(reinterpret_cast<const std::uint8_t*>(row), dim_, floats); break;
+    case ScalarType::i8: std::copy_n(reinterpret_cast<const std::int8_t*>(row), dim_, floats); break;
+  }
+}
+
 void Space::prepare(const void* input, PreparedQuery& query) const {
   query.buffer.resize(query_stride_bytes_);
   std::byte* data = query.buffer.data();

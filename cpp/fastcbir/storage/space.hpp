@@ -47,6 +47,8 @@ class Space {
   // One input vector as a stored row of stride_bytes(), and back. Under cosine, float rows are stored normalised.
   void encode(const void* input, std::byte* row) const;
   void decode(const std::byte* row, void* input) const;
+  // A stored row as dim() floats.
+  void row_floats(const std::byte* row, float* floats) const;
 
   // Makes `query` from an input vector.
   void prepare(const void* input, PreparedQuery& query) const;
