@@ -42,6 +42,7 @@ PYTHON_FLOORS = {
     "types": 0,
     "download": 1,
     "methods": 1,
+    "processor": 1,
     "stop": 2,
     "index": 3,
     "metrics": 2,

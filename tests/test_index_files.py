@@ -162,6 +162,16 @@ def test_golden_files_are_read_for_ever() -> None:
         assert index.add(queries[:1]).tolist() == [int(expected["next_id"])]
 
 
+def test_a_golden_file_that_has_learned_when_to_stop() -> None:
+    expected = np.load(GOLDEN / "stop-v2.npz")
+    index = fc.load(GOLDEN / "stop-v2.fcx")
+    hits = index.search(np.load(GOLDEN / "queries.npy"), k=3, recall=0.8)
+    np.testing.assert_array_equal(hits.ids, expected["ids"])
+    np.testing.assert_array_equal(hits.cost, expected["cost"])
+    assert hits.stop_reason is not None
+    assert (hits.stop_reason == fc.StopReason.TARGET).all()
+
+
 def limited(size: int) -> Callable[[], None]:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

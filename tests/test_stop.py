@@ -8,44 +8,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from stop_helpers import DIM, METHODS, K, clustered, recalls
 
 import fastcbir as fc
 from fastcbir import StopReason
-from fastcbir.stop.curves import Steps, ends_at, forest_scores, plain_scores, price_scores, running_maximum
+from fastcbir.stop.curves import (
+    Steps,
+    ends_at,
+    forest_scores,
+    payments,
+    plain_scores,
+    price_scores,
+    running_maximum,
+)
 from fastcbir.stop.model import PLAIN, PRICE, decode, encode
-
-DIM = 24
-K = 10
-
-
-def clustered(count: int, seed: int) -> npt.NDArray[np.float32]:
-    rng = np.random.default_rng(seed)
-    centres = np.random.default_rng(7).standard_normal((60, DIM))
-    spread = rng.uniform(0.2, 0.9, (count, 1))
-    picked = centres[rng.integers(0, len(centres), count)]
-    return np.asarray(picked + spread * rng.standard_normal((count, DIM)), np.float32)
 
 
 def truth_of(index: fc.Index, queries: npt.NDArray[Any], k: int) -> npt.NDArray[np.float32]:
-    return index._core.nearest_values(queries, k, np.full(len(queries), -1), None, None)
-
-
-def recalls(index: fc.Index, queries: npt.NDArray[Any], hits: fc.Hits) -> npt.NDArray[np.float64]:
-    """(Q,) recall@k by exact distances; ties count."""
-    k = hits.ids.shape[1]
-    flat = fc.Index(index.dim, fc.Flat(), metric=index.metric)  # type: ignore[arg-type]
-    flat.add(index.reconstruct(index.ids))
-    kth = flat.search(queries, k).distances[:, -1:]
-    return np.asarray((hits.distances <= kth + 1e-5 * np.abs(kth)).mean(1))
-
-
-METHODS = {
-    "hnsw": fc.Hnsw(m=8, ef_construction=60),
-    "hnsw-codes": fc.Hnsw(m=16, ef_construction=60, codec="rabitq2"),
-    "ivf": fc.Ivf(codec=None),
-    "ivf-codes": fc.Ivf(),
-    "imi": fc.Imi(bits=4),
-}
+    return index._core.nearest_values(queries, k, np.full(len(queries), -1), None, None, None)
 
 
 @pytest.fixture(scope="module", params=list(METHODS))
@@ -90,12 +70,12 @@ def test_searches_stop_where_traces_say(learned: fc.Index) -> None:
     truth = truth_of(learned, queries, K)
     none = np.full(len(queries), -1)
     for target in (0.7, 0.9, 0.97):
-        _, rule, threshold, _, _ = core.stop_plan(K, target, 0.0)
+        _, rule, threshold, _, _ = core.stop_plan(K, target, 0.0, 0.0)
         at = [
             c for c in model.curves if c.k == K and c.rule == rule and np.float32(threshold) in c.thresholds
         ]
         curve = at[0]
-        offsets, rows = core.trace(queries, K, curve.cap, none, truth[:, -1], 0.0, False, None, None)
+        offsets, rows = core.trace(queries, K, curve.cap, none, truth[:, -1], 0.0, None, False, None, None)
         steps = Steps(K, curve.cap, offsets, rows)
         if curve.forest is not None:
             scores = forest_scores(steps, curve.forest, curve.farthest)
@@ -103,7 +83,10 @@ def test_searches_stop_where_traces_say(learned: fc.Index) -> None:
             scores = price_scores(steps, curve.weight, curve.farthest)
         else:
             scores = plain_scores(steps)
-        ends = ends_at(steps, running_maximum(steps, scores), np.array([threshold], np.float32))
+        thresholds = np.array([threshold], np.float32)
+        budgets = curve.budgets[curve.thresholds == thresholds][:1]
+        paid = None if rule == PLAIN else payments(steps, curve.farthest, curve.forest is not None)
+        ends = ends_at(steps, running_maximum(steps, scores), thresholds, paid, budgets)
         hits = learned.search(queries, K, recall=target)
         assert hits.stop_reason is not None
         like = hits.stop_reason == StopReason.TARGET
@@ -199,7 +182,9 @@ def test_what_can_not_be_promised_is_said(learned: fc.Index) -> None:
 
 def test_queries_from_elsewhere_are_searched_in_full(learned: fc.Index) -> None:
     queries = 40 + 5 * clustered(50, 10)
-    rules = {target: learned._core.stop_plan(K, target, 0.0)[1] for target in (0.7, 0.8, 0.9, 0.95, 0.97)}
+    rules = {
+        target: learned._core.stop_plan(K, target, 0.0, 0.0)[1] for target in (0.7, 0.8, 0.9, 0.95, 0.97)
+    }
     target, rule = next((target, rule) for target, rule in rules.items() if rule != PLAIN)
     hits = learned.search(queries, K, recall=target)
     assert hits.stop_reason is not None and hits.estimated_recall is not None
@@ -216,7 +201,7 @@ def test_an_index_that_grew_or_shrank_says_so() -> None:
     index.fit_stop(k=K, max_queries=400)
 
     def reason() -> int:
-        return index._core.stop_plan(K, 0.8, 0.0)[0]
+        return index._core.stop_plan(K, 0.8, 0.0, 0.0)[0]
 
     assert reason() == StopReason.TARGET
     index.add(clustered(600, 3))
@@ -265,9 +250,9 @@ def test_one_own_vector_is_not_found_among_the_others() -> None:
     index.add(clustered(500, 1))
     own = index._core.draw_queries(100, 0)
     queries = index.reconstruct(own)
-    nearest = index._core.nearest_values(queries, 1, own, None, None)
+    nearest = index._core.nearest_values(queries, 1, own, None, None, None)
     assert (nearest > 0).all()
-    offsets, rows = index._core.trace(queries, 1, 100, own, nearest[:, 0], 0.0, True, None, None)
+    offsets, rows = index._core.trace(queries, 1, 100, own, nearest[:, 0], 0.0, None, True, None, None)
     assert (rows[offsets[1:] - 1, 3] >= nearest[:, 0]).all()
 
 
@@ -335,3 +320,21 @@ def test_progress_and_cancelling() -> None:
         1,
         K,
     )
+
+
+def test_no_tail_grows(learned: fc.Index) -> None:
+    """The slowest searches by a rule cost about as much as those of a fixed effort that finds as much."""
+    queries = clustered(2000, 21)
+    core = learned._core
+    hits = learned.search(queries, K, recall=0.95)
+    assert hits.stop_reason is not None
+    if core.stop_plan(K, 0.95, 0.0, 0.0)[1] == PLAIN:
+        return
+    found = recalls(learned, queries, hits).mean()
+    effort = "nprobe" if learned.info().get("nlist") else "ef"
+    for value in range(1 if effort == "nprobe" else K, 400):
+        plain = learned.search(queries, K, **{effort: value})
+        if recalls(learned, queries, plain).mean() >= found:
+            break
+    slow = np.quantile(hits.cost[hits.stop_reason == StopReason.TARGET], 0.99)
+    assert slow < 1.25 * np.quantile(plain.cost, 0.99)

@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "simulated": [],
     }
     none = np.full(len(asked.queries), -1)
-    truth = index._core.nearest_values(asked.queries, max(ks), none, None, None)
+    truth = index._core.nearest_values(asked.queries, max(ks), none, None, None, None)
 
     def keep() -> None:
         stem.parent.mkdir(parents=True, exist_ok=True)

@@ -76,7 +76,7 @@ def traced(index: fc.Index, asked: Asked, truth: npt.NDArray[np.float32], k: int
 
     def steps(part: slice, cap: int) -> Steps:
         own = np.full(len(queries[part]), -1)
-        found = core.trace(queries[part], k, cap, own, truth[part, k - 1], largest, True, 1, None)
+        found = core.trace(queries[part], k, cap, own, truth[part, k - 1], largest, None, True, 1, None)
         return Steps(k, cap, *found)
 
     most = min(most, len(index))

@@ -50,7 +50,7 @@ def first_rows(steps: Steps) -> npt.NDArray[np.int64]:
 
 def outcome_of(label: str, steps: Steps, rule: Rule) -> Outcome:
     """That of one of the product's own rules."""
-    ends = ends_at(steps, rule.maxima(steps), rule.thresholds)
+    ends = rule.ends(steps)
     return Outcome(label, ends.found, ends.distances, rule.costs.astype(np.float64))
 
 
@@ -71,7 +71,8 @@ def plain(steps: Steps, design: slice) -> list[Outcome]:
 
 def price(steps: Steps, design: slice) -> list[Outcome]:
     """The product's: log2(distances) + weight * d_next / d_k, with the weights that it would choose."""
-    rules = price_rules(steps.of(design))
+    some = steps.of(design)
+    rules = price_rules(some, plain_rule(some, steps.k))
     return [outcome_of(f"weight {rule.weight:g}", steps, rule) for rule in rules]
 
 

@@ -50,27 +50,29 @@ void check_length(const py::array& array, std::size_t count, const char* what) {
 }
 
 py::array_t<float> nearest_values(const Index& index, const py::object& queries, std::size_t k, const Ids& own,
-                                  const py::object& threads, py::object progress) {
+                                  const py::object& allow, const py::object& threads, py::object progress) {
   const InputVectors input = input_vectors(queries, index.space(), "queries", false);
   check_length(own, input.count, "own");
   py::array_t<float> values({static_cast<py::ssize_t>(input.count), static_cast<py::ssize_t>(k)});
+  const InputAllow allowed = input_allow(allow);
   PythonMonitor monitor(std::move(progress));
   const WorkOptions options{input_size(threads, "threads"), &monitor};
   float* const to = values.mutable_data();
   const void* const data = input.data();
   {
     const py::gil_scoped_release release;
-    index.nearest_values(data, input.count, k, own.data(), options, to);
+    index.nearest_values(data, input.count, k, own.data(), allowed.list, options, to);
   }
   return values;
 }
 
 py::tuple trace(const Index& index, const py::object& queries, std::size_t k, std::size_t cap, const Ids& own,
-                const Floats& true_kth, float largest_norm, bool detailed, const py::object& threads,
-                py::object progress) {
+                const Floats& true_kth, float largest_norm, const py::object& allow, bool detailed,
+                const py::object& threads, py::object progress) {
   const InputVectors input = input_vectors(queries, index.space(), "queries", false);
   check_length(own, input.count, "own");
   check_length(true_kth, input.count, "true_kth");
+  const InputAllow allowed = input_allow(allow);
   PythonMonitor monitor(std::move(progress));
   TraceRequest request{};
   request.queries = input.data();
@@ -80,6 +82,7 @@ py::tuple trace(const Index& index, const py::object& queries, std::size_t k, st
   request.own = own.data();
   request.true_kth = true_kth.data();
   request.largest_norm = largest_norm;
+  request.allow = allowed.list;
   request.detailed = detailed;
   request.threads = input_size(threads, "threads");
   request.monitor = &monitor;
@@ -102,15 +105,28 @@ py::tuple trace(const Index& index, const py::object& queries, std::size_t k, st
 }
 
 // (reason, rule, threshold, estimate, mean distances); rule None where there is none.
-py::tuple plan(const Index& index, std::size_t k, float recall, float probability) {
-  const StopPlan plan = index.plan({recall, probability}, k);
+py::tuple plan(const Index& index, std::size_t k, float recall, float probability, float share) {
+  const StopPlan plan = index.plan({recall, probability}, k, share);
   if (plan.curve == nullptr) {
     return py::make_tuple(static_cast<int>(plan.reason), py::none(), plan.threshold, plan.estimated_recall, py::none());
   }
-  const auto& thresholds = plan.curve->thresholds;
-  const auto at = std::lower_bound(thresholds.begin(), thresholds.end(), plan.threshold) - thresholds.begin();
   return py::make_tuple(static_cast<int>(plan.reason), static_cast<int>(plan.curve->rule), plan.threshold,
-                        plan.estimated_recall, plan.curve->costs[static_cast<std::size_t>(at)]);
+                        plan.estimated_recall, plan.cost);
+}
+
+// For each k and target: (k, recall, probability, filtered, searches, mean missed, deviation, strictness).
+py::list shadows(const Index& index) {
+  std::vector<ShadowLedger::Row> rows;
+  {
+    const py::gil_scoped_release release;
+    rows = index.shadows();
+  }
+  py::list told;
+  for (const ShadowLedger::Row& row : rows) {
+    told.append(py::make_tuple(row.k, row.target.recall, row.target.probability, row.filtered, row.searches, row.missed,
+                               row.deviation, row.strictness));
+  }
+  return told;
 }
 
 }  // namespace
@@ -120,12 +136,14 @@ void bind_stop(py::class_<Index>& index) {
   using release = py::call_guard<py::gil_scoped_release>;
   index.def("set_stop_model", &set_stop_model, arg("model"))
       .def("stop_model", &stop_model)
-      .def("stop_plan", &plan, arg("k"), arg("recall"), arg("probability"))
+      .def("stop_plan", &plan, arg("k"), arg("recall"), arg("probability"), arg("share"))
+      .def("shadows", &shadows)
       .def("fingerprint", &fingerprint)
       .def("draw_queries", &draw_queries, arg("count"), arg("seed"))
-      .def("nearest_values", &nearest_values, arg("queries"), arg("k"), arg("own"), arg("threads"), arg("progress"))
+      .def("nearest_values", &nearest_values, arg("queries"), arg("k"), arg("own"), arg("allow"), arg("threads"),
+           arg("progress"))
       .def("trace", &trace, arg("queries"), arg("k"), arg("cap"), arg("own"), arg("true_kth"), arg("largest_norm"),
-           arg("detailed"), arg("threads"), arg("progress"))
+           arg("allow"), arg("detailed"), arg("threads"), arg("progress"))
       .def("largest_norm", &Index::largest_norm, release());
 }
 

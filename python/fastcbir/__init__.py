@@ -17,7 +17,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fastcbir.errors import AlbumLockedError, FormatError, MissingExtraError, ModelError
-from fastcbir.index import Index, available_isas, isa, load
+from fastcbir.index import Index, load
+from fastcbir.processor import available_isas, isa
 from fastcbir.types import Flat, Hits, Hnsw, Imi, Ivf, RangeHits, StopReason
 
 if TYPE_CHECKING:

@@ -59,13 +59,20 @@ class Index:
     def set_stop_model(self, model: bytes) -> None: ...
     def stop_model(self) -> bytes: ...
     def stop_plan(
-        self, k: int, recall: float, probability: float
+        self, k: int, recall: float, probability: float, share: float
     ) -> tuple[int, int | None, float, float, float | None]: ...
+    def shadows(self) -> list[tuple[int, float, float, bool, int, float, float, float]]: ...
     def fingerprint(self) -> tuple[int, int, int, int, int]: ...
     def draw_queries(self, count: int, seed: int) -> _Ids: ...
     def largest_norm(self) -> float: ...
     def nearest_values(
-        self, queries: npt.ArrayLike, k: int, own: npt.ArrayLike, threads: int | None, progress: _Progress
+        self,
+        queries: npt.ArrayLike,
+        k: int,
+        own: npt.ArrayLike,
+        allow: npt.ArrayLike | None,
+        threads: int | None,
+        progress: _Progress,
     ) -> npt.NDArray[np.float32]: ...
     def trace(
         self,
@@ -75,6 +82,7 @@ class Index:
         own: npt.ArrayLike,
         true_kth: npt.ArrayLike,
         largest_norm: float,
+        allow: npt.ArrayLike | None,
         detailed: bool,
         threads: int | None,
         progress: _Progress,

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from fastcbir import _core
 from fastcbir.list_plan import ListPlan
 from fastcbir.methods import make_core, make_lists, method_of, within_memory
+from fastcbir.processor import isa
 from fastcbir.types import Hits, Hnsw, Ivf, Method, RangeHits
 
 if TYPE_CHECKING:
     from fastcbir.stop import RecallReport
 
-__all__ = ["Index", "available_isas", "isa", "load"]
+__all__ = ["Index", "load"]
 
 Progress = Callable[[int, int], object]
 
@@ -214,8 +215,10 @@ class Index:
         queries: npt.ArrayLike | None = None,
         *,
         k: int | Sequence[int] = (1, 10, 100),
+        allow: Sequence[npt.ArrayLike] = (),
         max_queries: int = 8192,
         margin: float = 1.0,
+        shadow_every: int = 1000,
         budget_s: float = 60.0,
         seed: int = 0,
         threads: int | None = None,
@@ -231,8 +234,12 @@ class Index:
                 several. None: vectors of the index itself, each sought among the others; they say nothing
                 of queries from elsewhere.
             k: the numbers of neighbours that will be asked for; a `k` between two is served by the larger.
+            allow: filters like those to come, each as for `search`: promises then hold for searches with such
+                filters too, those that let through about as much.
             max_queries: how many at most, drawn at random.
             margin: standard errors of the calibration that a promise keeps clear of its target; 0: none.
+            shadow_every: one in so many searches by recall is done again at full length; where more is missed
+                than was asked for, targets become stricter, and `recall_report` shows it. 0: none.
             budget_s: seconds, half of which finding the truth may take: if need be, of fewer queries.
             seed: of the draw.
             threads, progress: as for `add`; progress counts queries.
@@ -250,6 +257,8 @@ class Index:
             self._core,
             queries,
             ks=(k,) if isinstance(k, int) else tuple(k),
+            allow=allow,
+            shadow_every=shadow_every,
             max_queries=max_queries,
             margin=margin,
             budget_s=budget_s,
@@ -387,13 +396,3 @@ def load(path: str | PathLike[str], *, mmap: bool = False, verify: bool = True) 
         OSError: it can't be read.
     """
     return Index._from_core(_core.load(Path(path), mmap, verify))
-
-
-def isa() -> str:
-    """The instruction set in use: the best that CPU and system allow, or what FASTCBIR_ISA names."""
-    return _core.isa()
-
-
-def available_isas() -> list[str]:
-    """The instruction sets that can run here, best first: what FASTCBIR_ISA accepts."""
-    return _core.available_isas()

@@ -32,7 +32,8 @@ class HnswIndex final : public Index {
   void compact_rows(const WorkOptions& options) override;
   bool may_be_query(NodeId node) const override;
   std::uint32_t code_bits() const override { return params_.code_bits; }
-  void trace_batch(const TraceRequest& request, std::span<const NodeId> own, Traces& traces) const override;
+  void trace_batch(const TraceRequest& request, std::span<const NodeId> own, const NodeBitset* passing,
+                   Traces& traces) const override;
   std::size_t structure_bytes() const override { return graph_.links.memory_bytes(); }
   io::IndexKind file_kind() const override { return io::IndexKind::hnsw; }
   void add_sections(std::vector<io::Section>& sections) const override;

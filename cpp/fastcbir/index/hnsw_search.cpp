@@ -42,6 +42,9 @@ struct InHeap {
   const HeapFrontier& heap;
 
   float kth() const { return heap.kth(); }
+  void append_values(std::vector<float>& values) const {
+    for (const Neighbor& found : heap.nearest_k()) values.push_back(found.distance);
+  }
 };
 
 struct Unlimited {
@@ -71,13 +74,8 @@ struct Traced {
   float true_kth;
   bool detailed;
   template <class Results>
-  TraceStop<Results> over(Results results, const SortedBeam&) const {
+  TraceStop<Results> over(Results results, const auto&) const {
     return {steps, k, offset, true_kth, detailed, results};
-  }
-  // Traces are not made of filtered searches.
-  template <class Results>
-  NeverStop over(Results, const HeapFrontier&) const {
-    return {};
   }
 };
 
@@ -181,40 +179,43 @@ void HnswIndex::search_batch(const Batch& batch) const {
     ef = std::max<std::size_t>(priced ? plan.curve->cap : static_cast<std::size_t>(plan.threshold), plan.curve->k);
     ef = std::max(ef, batch.k);
   }
-  const bool scan = batch.passing != nullptr && scan_is_cheaper(batch.passing_count, ef);
+  const bool scan = plan.reason == StopReason::target
+                        ? batch.few_pass()
+                        : batch.passing != nullptr && scan_is_cheaper(batch.passing_count, ef);
   std::vector<NodeId> named;
   if (scan) batch.passing->for_each([&](std::size_t node) { named.push_back(static_cast<NodeId>(node)); });
   const auto budget = static_cast<std::uint32_t>(batch.options.max_distances);
 
-  parallel_for(batch.count, 1, batch.options.threads, batch.options.monitor,
-               [&](std::size_t, std::size_t begin, std::size_t end) {
-                 auto lease = scratch_.lease();
-                 Scratch& scratch = *lease;
-                 scratch.neighborhood.reserve(max_links);
-                 for (; begin < end; ++begin) {
-                   space_.prepare(batch.queries + begin * space_.input_bytes(), scratch.query);
-                   if (scan) {
-                     TopK nearest;
-                     nearest.reset(batch.k);
-                     SearchProgress progress;
-                     scan_lists(NamedScorer(named, vectors_, space_.kernels(), space_.dim(), scratch.query.data()),
-                                nullptr, nearest, NeverStop{}, progress);
-                     emit(batch.output, batch.k, begin, scratch.query, nearest.sorted(), progress.distances);
-                     if (batch.output.reasons != nullptr) promise_exact(batch.output, begin);
-                   } else if (priced) {
-                     const float offset = space_.nearness_offset(scratch.query, batch.largest_norm);
-                     const AtAPrice policies{{plan.curve->weight, plan.threshold, offset, plan.curve->farthest}};
-                     search_one(batch, begin, ef, policies, scratch);
-                     if (scratch.found.empty() || scratch.found.back().distance + offset > plan.curve->farthest) {
-                       promise_nothing(batch.output, begin, StopReason::unlike);
-                     }
-                   } else if (budget > 0) {
-                     search_one(batch, begin, ef, WithBudget{budget}, scratch);
-                   } else {
-                     search_one(batch, begin, ef, Unlimited{}, scratch);
-                   }
-                 }
-               });
+  parallel_for(
+      batch.count, 1, batch.options.threads, batch.options.monitor,
+      [&](std::size_t, std::size_t begin, std::size_t end) {
+        auto lease = scratch_.lease();
+        Scratch& scratch = *lease;
+        scratch.neighborhood.reserve(max_links);
+        for (; begin < end; ++begin) {
+          space_.prepare(batch.queries + begin * space_.input_bytes(), scratch.query);
+          if (scan) {
+            TopK nearest;
+            nearest.reset(batch.k);
+            SearchProgress progress;
+            scan_lists(NamedScorer(named, vectors_, space_.kernels(), space_.dim(), scratch.query.data()), nullptr,
+                       nearest, NeverStop{}, progress);
+            emit(batch.output, batch.k, begin, scratch.query, nearest.sorted(), progress.distances);
+            if (batch.output.reasons != nullptr) promise_exact(batch.output, begin);
+          } else if (priced) {
+            const float offset = space_.nearness_offset(scratch.query, batch.largest_norm);
+            const AtAPrice policies{{plan.curve->weight, plan.threshold, plan.budget, offset, plan.curve->farthest}};
+            search_one(batch, begin, ef, policies, scratch);
+            if (scratch.found.empty() || scratch.found.back().distance + offset > plan.curve->farthest) {
+              promise_nothing(batch.output, begin, StopReason::unlike);
+            }
+          } else if (budget > 0) {
+            search_one(batch, begin, ef, WithBudget{budget}, scratch);
+          } else {
+            search_one(batch, begin, ef, Unlimited{}, scratch);
+          }
+        }
+      });
 }
 
 std::vector<Neighbor> HnswIndex::search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
@@ -238,7 +239,8 @@ std::vector<Neighbor> HnswIndex::search_range(const PreparedQuery& query, float 
 // Nodes of upper levels lead the way down: a search could not do without them.
 bool HnswIndex::may_be_query(NodeId node) const { return graph_.links.level_of(node) == 0; }
 
-void HnswIndex::trace_batch(const TraceRequest& request, std::span<const NodeId> own, Traces& traces) const {
+void HnswIndex::trace_batch(const TraceRequest& request, std::span<const NodeId> own, const NodeBitset* passing,
+                            Traces& traces) const {
   traces.columns = request.detailed ? graph_step_columns : brief_step_columns;
   parallel_for(request.count, 1, request.threads, request.monitor,
                [&](std::size_t, std::size_t begin, std::size_t end) {
@@ -254,7 +256,7 @@ void HnswIndex::trace_batch(const TraceRequest& request, std::span<const NodeId>
                    // As if it had been seen: neither expanded nor found.
                    if (own[begin] != no_node) scratch.visited.insert(own[begin]);
                    steps.clear();
-                   search_from(start, request.k, std::max(request.cap, request.k), nullptr,
+                   search_from(start, request.k, std::max(request.cap, request.k), passing,
                                Traced{steps, request.k, space_.nearness_offset(scratch.query, request.largest_norm),
                                       request.true_kth[begin], request.detailed},
                                scratch, progress);

@@ -89,7 +89,7 @@ void Index::train(const void* vectors, std::size_t count, const WorkOptions& opt
   train_structure(vectors, count, false, options);
   const auto data = writer.data();
   adopt_structure();
-  stop_model_.reset();  // it was of the lists that were
+  adopt_model(nullptr);  // it was of the lists that were
 }
 
 void Index::train_structure(const void*, std::size_t, bool, const WorkOptions&) {
@@ -215,14 +215,17 @@ void Index::search(const void* queries, std::size_t count, std::size_t k, const 
   std::fill_n(output.cost, count, 0u);
   Batch batch{
       static_cast<const std::byte*>(queries), count, k, options, filter ? &*filter : nullptr, passing_count, output};
+  const auto present = static_cast<float>(vectors_.size() - dead_count_);
+  const float share = options.allow.given() ? static_cast<float>(passing_count) / std::max(present, 1.0f) : 0;
   if (options.target.given()) {
-    batch.plan = plan_for(options, k);
+    batch.plan = plan_for(options.target, k, share);
     if (stop_model_) batch.largest_norm = stop_model_->largest_norm();
     std::fill_n(output.reasons, count, static_cast<std::uint8_t>(batch.plan.reason));
     std::fill_n(output.estimates, count, batch.plan.estimated_recall);
   }
   if (count == 0 || passing_count == 0) return;
   search_batch(batch);
+  if (batch.plan.reason == StopReason::target) search_shadows(batch, share);
 }
 
 RangeOutput Index::range_search(const void* queries, std::size_t count, float radius,

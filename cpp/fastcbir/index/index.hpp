@@ -21,6 +21,7 @@
 #include "fastcbir/index/params.hpp"
 #include "fastcbir/io/reader.hpp"
 #include "fastcbir/io/writer.hpp"
+#include "fastcbir/stop/shadow.hpp"
 #include "fastcbir/stop/stop_model.hpp"
 #include "fastcbir/storage/id_map.hpp"
 #include "fastcbir/storage/space.hpp"
@@ -52,6 +53,7 @@ struct TraceRequest {
   const Id* own;          // of each query that is a vector of the index: its id, not to be found; or null, or no_id
   const float* true_kth;  // of each query: kernel value of its k-th nearest (Index::nearest_values)
   float largest_norm;
+  AllowList allow;        // of all these queries
   bool detailed = false;  // more columns, at more cost
   std::size_t threads = 0;
   Monitor* monitor = nullptr;
@@ -109,12 +111,13 @@ class Index {
   std::vector<Id> draw_queries(std::size_t count, std::uint64_t seed) const;
   // Kernel values of the k nearest of each query, exactly, nearest first; infinity where there are fewer. own: as in
   // TraceRequest.
-  void nearest_values(const void* queries, std::size_t count, std::size_t k, const Id* own, const WorkOptions& options,
-                      float* values) const;
+  void nearest_values(const void* queries, std::size_t count, std::size_t k, const Id* own, const AllowList& allow,
+                      const WorkOptions& options, float* values) const;
   Traces trace(const TraceRequest& request) const;
   float largest_norm() const;  // of the vectors
-  // What a search for this would do.
-  StopPlan plan(const StopTarget& target, std::size_t k) const;
+  // What a search for this would do; share: see StopQuestion.
+  StopPlan plan(const StopTarget& target, std::size_t k, float share) const;
+  std::vector<ShadowLedger::Row> shadows() const;  // what was looked at since the model was set
 
   // Writes count * dim numbers of the input type. Throws UnknownId.
   void reconstruct(const Id* ids, std::size_t count, void* vectors) const;
@@ -143,8 +146,11 @@ class Index {
     const NodeBitset* passing;  // null: every node may be returned
     std::size_t passing_count;
     const SearchOutput& output;
-    StopPlan plan{StopReason::none, nullptr, nullptr, 0, 0};
+    StopPlan plan{StopReason::none, nullptr, nullptr, 0, 0, 0, 0};
     float largest_norm = 0;  // that the plan's model knows of
+
+    // Whether what passes is fewer than the plan would look at.
+    bool few_pass() const { return passing != nullptr && static_cast<float>(passing_count) <= plan.cost; }
   };
 
   // The hooks: called with the lock held as the public members need it.
@@ -155,7 +161,9 @@ class Index {
   virtual bool may_be_query(NodeId) const { return true; }
   virtual std::uint32_t code_bits() const { return 0; }
   // The steps of one query are rows of traces.rows[i]; own: its node or no_node.
-  virtual void trace_batch(const TraceRequest& request, std::span<const NodeId> own, Traces& traces) const;
+  // passing: null if every node may be returned.
+  virtual void trace_batch(const TraceRequest& request, std::span<const NodeId> own, const NodeBitset* passing,
+                           Traces& traces) const;
   // Whether an add of `more` vectors is to train first.
   virtual bool wants_training(std::size_t) const { return false; }
   // Makes what finds rows anew, beside what is there, from `vectors` (and if they come from an add, from present ones).
@@ -198,11 +206,15 @@ class Index {
   void add_slices(const void* vectors, std::size_t count, const Id* ids, bool replace, const WorkOptions& options);
   std::optional<NodeBitset> passing_nodes(const AllowList& allow) const;
 
-  StopPlan plan_for(const SearchOptions& options, std::size_t k) const;
+  StopQuestion question(const StopTarget& target, std::size_t k, float share) const;
+  StopPlan plan_for(const StopTarget& target, std::size_t k, float share) const;
+  void adopt_model(std::unique_ptr<const StopModel> model);
+  void search_shadows(const Batch& batch, float share) const;
   void read_stop_model(const io::Reader& reader);
   std::vector<NodeId> nodes_of(const Id* own, std::size_t count) const;  // no_node for unknown ids
 
   std::unique_ptr<const StopModel> stop_model_;
+  std::unique_ptr<ShadowLedger> shadows_;  // with a model; its own thread safety
   IdMap ids_;
   NodeBitset dead_;
   std::size_t dead_count_ = 0;

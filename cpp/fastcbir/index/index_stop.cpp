@@ -21,6 +21,11 @@ void Index::set_stop_model(std::vector<std::byte> bytes) {
         "the learned stop model is of another index: its kind, dim, metric, dtype or codec differs");
   }
   const auto data = writer.data();
+  adopt_model(std::move(model));
+}
+
+void Index::adopt_model(std::unique_ptr<const StopModel> model) {
+  shadows_ = model ? std::make_unique<ShadowLedger>() : nullptr;
   stop_model_ = std::move(model);
 }
 
@@ -34,7 +39,7 @@ std::vector<std::byte> Index::stop_model() const {
 void Index::read_stop_model(const io::Reader& reader) {
   const AlignedBuffer buffer = reader.section(io::stop_tag, false);
   try {
-    stop_model_ = std::make_unique<const StopModel>(std::vector(buffer.data(), buffer.data() + buffer.size()));
+    adopt_model(std::make_unique<const StopModel>(std::vector(buffer.data(), buffer.data() + buffer.size())));
   } catch (const std::invalid_argument& error) {
     reader.fail(std::string("is damaged: ") + error.what());
   }
@@ -46,21 +51,66 @@ void Index::read_stop_model(const io::Reader& reader) {
   }
 }
 
-StopPlan Index::plan_for(const SearchOptions& options, std::size_t k) const {
-  const std::size_t present = vectors_.size() - dead_count_;
-  if (file_kind() == io::IndexKind::flat) return {StopReason::exact, nullptr, nullptr, 0, 1};
+StopQuestion Index::question(const StopTarget& target, std::size_t k, float share) const {
+  return {target, k, share, vectors_.size() - dead_count_, dead_count_};
+}
+
+StopPlan Index::plan_for(const StopTarget& target, std::size_t k, float share) const {
+  if (file_kind() == io::IndexKind::flat) return {StopReason::exact, nullptr, nullptr, 0, 0, 0, 1};
   if (!stop_model_) {
     throw std::invalid_argument(
         "a search by recall needs an index that has learned when to stop: call fit_stop() once, or give ef or nprobe");
   }
-  return stop_model_->plan(options.target, k, options.allow.given(), present, dead_count_);
+  float scale = 1;
+  StopPlan plan = stop_model_->plan(question(shadows_->adjusted(target, k, share > 0, scale), k, share));
+  // Where more is missed than was calibrated, so it is expected to be of what is done about it.
+  plan.estimated_recall = std::max(1 - (1 - plan.estimated_recall) * scale, 0.0f);
+  return plan;
 }
 
-StopPlan Index::plan(const StopTarget& target, std::size_t k) const {
+StopPlan Index::plan(const StopTarget& target, std::size_t k, float share) const {
   const SharedLock lock(*this);
-  SearchOptions options;
-  options.target = target;
-  return plan_for(options, k);
+  return plan_for(target, k, share);
+}
+
+std::vector<ShadowLedger::Row> Index::shadows() const {
+  const SharedLock lock(*this);
+  return shadows_ ? shadows_->rows() : std::vector<ShadowLedger::Row>();
+}
+
+// Repeats those of these searches at full length whose turn it is.
+void Index::search_shadows(const Batch& batch, float share) const {
+  std::vector<std::size_t> due = shadows_->due(batch.count, stop_model_->shadow_every());
+  std::erase_if(due, [&](std::size_t which) {
+    return batch.output.reasons[which] != static_cast<std::uint8_t>(StopReason::target);
+  });
+  if (due.empty()) return;
+  const std::size_t k = batch.k;
+  std::vector<std::byte> queries(due.size() * space_.input_bytes());
+  std::vector<Id> ids(due.size() * k, no_id);
+  std::vector<float> distances(due.size() * k, infinity);
+  std::vector<std::uint32_t> cost(due.size());
+  std::vector<std::uint8_t> reasons(due.size());
+  std::vector<float> estimates(due.size());
+  for (std::size_t i = 0; i < due.size(); ++i) {
+    std::copy_n(batch.queries + due[i] * space_.input_bytes(), space_.input_bytes(),
+                queries.data() + i * space_.input_bytes());
+  }
+  const SearchOutput output{ids.data(), distances.data(), cost.data(), reasons.data(), estimates.data()};
+  const StopTarget& target = batch.options.target;
+  search_batch({queries.data(), due.size(), k, batch.options, batch.passing, batch.passing_count, output,
+                stop_model_->farthest(question(target, k, share), StopReason::target, 0), batch.largest_norm});
+  for (std::size_t i = 0; i < due.size(); ++i) {
+    const auto own = ids.begin() + static_cast<std::ptrdiff_t>(i * k);
+    const auto wanted = static_cast<std::size_t>(std::find(own, own + static_cast<std::ptrdiff_t>(k), no_id) - own);
+    if (wanted == 0) continue;
+    const float farthest = distances[i * k + wanted - 1];
+    const float* const first = batch.output.distances + due[i] * k;
+    const auto found =
+        static_cast<std::size_t>(std::count_if(first, first + k, [&](float value) { return value <= farthest; }));
+    shadows_->note(target, k, share > 0, static_cast<double>(std::min(found, wanted)) / static_cast<double>(wanted));
+  }
+  shadows_->judge(target, k, share > 0);
 }
 
 void Index::promise_exact(const SearchOutput& output, std::size_t query_index) {
@@ -106,7 +156,7 @@ std::vector<NodeId> Index::nodes_of(const Id* own, std::size_t count) const {
   return nodes;
 }
 
-void Index::nearest_values(const void* queries, std::size_t count, std::size_t k, const Id* own,
+void Index::nearest_values(const void* queries, std::size_t count, std::size_t k, const Id* own, const AllowList& allow,
                            const WorkOptions& options, float* values) const {
   space_.check_input(queries, count, "queries");
   const SharedLock lock(*this);
@@ -121,15 +171,11 @@ void Index::nearest_values(const void* queries, std::size_t count, std::size_t k
     space_.prepare(static_cast<const std::byte*>(queries) + i * space_.input_bytes(), query);
     std::copy_n(query.buffer.data(), stride, rows.data() + i * stride);
   }
-  NodeBitset passing;
-  if (dead_count_ > 0) {
-    passing = NodeBitset(vectors_.size(), true);
-    dead_.for_each([&](std::size_t node) { passing.reset(node); });
-  }
+  const std::optional<NodeBitset> passing = passing_nodes(allow);
   exact_scan({.vectors = vectors_,
               .kernels = space_.kernels(),
               .dim = space_.dim(),
-              .passing = dead_count_ > 0 ? &passing : nullptr,
+              .passing = passing ? &*passing : nullptr,
               .queries = rows.data(),
               .query_stride_bytes = stride,
               .query_count = count,
@@ -149,12 +195,13 @@ Traces Index::trace(const TraceRequest& request) const {
   const SharedLock lock(*this);
   Traces traces{0, std::vector<std::vector<float>>(request.count)};
   if (request.count > 0 && vectors_.size() > dead_count_) {
-    trace_batch(request, nodes_of(request.own, request.count), traces);
+    const std::optional<NodeBitset> passing = passing_nodes(request.allow);
+    trace_batch(request, nodes_of(request.own, request.count), passing ? &*passing : nullptr, traces);
   }
   return traces;
 }
 
-void Index::trace_batch(const TraceRequest&, std::span<const NodeId>, Traces&) const {
+void Index::trace_batch(const TraceRequest&, std::span<const NodeId>, const NodeBitset*, Traces&) const {
   throw std::logic_error(std::string("a ") + kind() + " index compares everything: there is nothing to learn");
 }
 

@@ -223,13 +223,14 @@ void IvfIndex::search_one(const Batch& batch, std::size_t query_index, std::size
 }
 
 void IvfIndex::search_batch(const Batch& batch) const {
-  if (batch.plan.reason == StopReason::target) return search_for_target(batch);
+  const bool few = batch.plan.reason == StopReason::target && batch.few_pass();
+  if (batch.plan.reason == StopReason::target && !few) return search_for_target(batch);
   SearchOptions options = batch.options;
   if (batch.plan.curve != nullptr) options.nprobe = static_cast<std::size_t>(batch.plan.threshold);
   const std::size_t nprobe = effective_nprobe(options, batch.passing_count);
   // Those that pass one by one, where the lists to visit would hold as many.
-  const bool scan = batch.passing != nullptr &&
-                    batch.passing_count * list_count() <= vectors_.size() * nprobe + batch.k * list_count();
+  const bool scan = few || (batch.passing != nullptr &&
+                            batch.passing_count * list_count() <= vectors_.size() * nprobe + batch.k * list_count());
   std::vector<NodeId> named;
   if (scan) batch.passing->for_each([&](std::size_t node) { named.push_back(static_cast<NodeId>(node)); });
   const auto budget = static_cast<std::uint32_t>(batch.options.max_distances);

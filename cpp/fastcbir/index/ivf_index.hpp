@@ -38,7 +38,8 @@ class IvfIndex final : public Index {
   void truncate_rows(std::size_t size) override;
   void compact_rows(const WorkOptions& options) override;
   std::uint32_t code_bits() const override { return params_.code_bits; }
-  void trace_batch(const TraceRequest& request, std::span<const NodeId> own, Traces& traces) const override;
+  void trace_batch(const TraceRequest& request, std::span<const NodeId> own, const NodeBitset* passing,
+                   Traces& traces) const override;
   std::size_t structure_bytes() const override;
   io::IndexKind file_kind() const override;
   void add_sections(std::vector<io::Section>& sections) const override;
@@ -48,6 +49,9 @@ class IvfIndex final : public Index {
     PreparedQuery query;
     Partition::ProbeScratch probing;
     std::vector<Probe> probes;
+    SortedBeam first_lists;     // the nearest by estimates
+    std::vector<Key> surveyed;  // all lists by estimates; from the first on that is not among those, without them
+    std::vector<float> values;
     std::vector<Probe> scanned;
     PackedCodec::QueryScratch packed;
     Candidates candidates;
@@ -83,9 +87,11 @@ class IvfIndex final : public Index {
   template <class Stop>
   void scan_until(Stop& stop, std::size_t cap, std::size_t k, std::size_t wanted, const NodeBitset* passing,
                   Scratch& scratch, SearchProgress& progress) const;
-  // Puts more lists behind those in scratch.probes, until there are `count`; how many centroids that took.
-  std::size_t choose_up_to(const void* query, const kernels::PackedQuery* packed, std::size_t count,
-                           Scratch& scratch) const;
+  // Looks at all lists once, for choose_more to take from; how many centroids that took.
+  std::size_t survey_lists(const void* query, const kernels::PackedQuery* packed, Scratch& scratch) const;
+  // Puts more lists behind the `scanned` first of scratch.probes, until there are `count` in order; as above.
+  std::size_t choose_more(const void* query, const kernels::PackedQuery* packed, std::size_t count, std::size_t scanned,
+                          Scratch& scratch) const;
   std::size_t lists_for(std::size_t vectors) const;
 
   IvfParams params_;

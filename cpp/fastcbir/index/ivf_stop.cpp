@@ -9,27 +9,94 @@
 #include "fastcbir/search/inverted_scorers.hpp"
 #include "fastcbir/search/scan_lists.hpp"
 #include "fastcbir/stop/list_stop.hpp"
+#include "fastcbir/stop/policy.hpp"
 
 namespace fastcbir {
 namespace {
 
-// Lists are put in order so many at a time: most searches by recall end within the first.
-constexpr std::size_t stages[] = {8, 32};
+// Lists are put in order so many at first, then twice as many: most searches by recall end early.
+constexpr std::size_t first_stage = 8;
+constexpr std::size_t surveyed_in_order = 32;  // so many, and slack, as all are looked at
+
+// Of the nearest by estimates half as many again are compared exactly, as in choose_lists.
+std::size_t with_slack(std::size_t lists) { return lists + lists / 2 + 8; }
+
+// Takes all that come, and keeps the nearest in order: a sink of scan_lists.
+struct SurveySink {
+  std::vector<Key>& all;
+  SortedBeam& nearest;
+
+  float bound() const { return infinity; }
+  void push(Key* keys, std::size_t count) {
+    all.insert(all.end(), keys, keys + count);
+    nearest.push(keys, count);
+  }
+};
 
 }  // namespace
 
-std::size_t IvfIndex::choose_up_to(const void* query, const kernels::PackedQuery* packed, std::size_t count,
-                                   Scratch& scratch) const {
-  scratch.scanned.swap(scratch.probes);
-  const std::size_t cost = choose_lists(query, packed, count, scratch);
-  // What was scanned stays in front: a list that comes now is seldom nearer.
-  const auto known = [&](const Probe& probe) {
-    return std::any_of(scratch.scanned.begin(), scratch.scanned.end(),
-                       [&](const Probe& other) { return other.list == probe.list; });
-  };
-  scratch.probes.erase(std::remove_if(scratch.probes.begin(), scratch.probes.end(), known), scratch.probes.end());
-  scratch.probes.insert(scratch.probes.begin(), scratch.scanned.begin(), scratch.scanned.end());
-  return cost;
+std::size_t IvfIndex::survey_lists(const void* query, const kernels::PackedQuery* packed, Scratch& scratch) const {
+  scratch.probes.clear();
+  scratch.surveyed.clear();
+  scratch.first_lists.reset(with_slack(surveyed_in_order + 1));
+  if (params_.imi_bits > 0) return 0;  // a multi-index has its cells in order
+  const auto& kernels = space_.kernels();
+  SurveySink sink{scratch.surveyed, scratch.first_lists};
+  if (packed != nullptr && structure_.coarse.list_count() > 0) {
+    const Probe everything{kernels.one(query, structure_.middle.data(), space_.dim()), 0};
+    SearchProgress progress;
+    scan_lists(CodeScorer(structure_.coarse, std::span(&everything, 1), kernels::active().packed, *packed), nullptr,
+               sink, NeverStop{}, progress);
+  } else {
+    const VectorStore& centroids = structure_.partition->codebooks()[0]->rows();
+    scratch.values.resize(list_count());
+    kernels.block(query, centroids.row(0), space_.stride_bytes(), list_count(), space_.dim(), scratch.values.data());
+    for (std::size_t list = 0; list < list_count(); list += list_block) {
+      Key keys[list_block + 40];
+      const std::size_t count = std::min(list_block, list_count() - list);
+      for (std::size_t i = 0; i < count; ++i) {
+        keys[i] = key_of(scratch.values[list + i], static_cast<NodeId>(list + i));
+      }
+      sink.push(keys, count);
+    }
+  }
+  return list_count();
+}
+
+std::size_t IvfIndex::choose_more(const void* query, const kernels::PackedQuery* packed, std::size_t count,
+                                  std::size_t scanned, Scratch& scratch) const {
+  std::vector<Probe>& probes = scratch.probes;
+  if (params_.imi_bits > 0) {
+    structure_.partition->probe(query, count, structure_.lists, scratch.probing, probes);
+    return scanned == 0 ? structure_.partition->probe_cost() : 0;
+  }
+  const SortedBeam& first = scratch.first_lists;
+  const std::size_t wanted = with_slack(count);
+  scratch.named.clear();
+  for (std::size_t rank = probes.size(); rank < std::min(wanted, first.size()); ++rank) {
+    scratch.named.push_back(first[rank].node);
+  }
+  if (wanted > first.size()) {
+    // Of what was not kept in order, the nearest are cut off.
+    std::vector<Key>& left = scratch.surveyed;
+    if (probes.size() <= first.size()) {
+      const Neighbor last = first[first.size() - 1];
+      std::erase_if(left, [end = key_of(last.distance, last.node)](Key key) { return key <= end; });
+    }
+    const std::size_t more = std::min(wanted - std::max(probes.size(), first.size()), left.size());
+    const auto cut = left.end() - static_cast<std::ptrdiff_t>(more);
+    if (more < left.size()) std::nth_element(left.begin(), cut, left.end(), std::greater<>());
+    for (auto key = cut; key != left.end(); ++key) scratch.named.push_back(node_of(*key));
+    left.erase(cut, left.end());
+  }
+  scratch.values.resize(scratch.named.size());
+  NamedScorer({}, structure_.partition->codebooks()[0]->rows(), space_.kernels(), space_.dim(), query)
+      .score_nodes(scratch.named, scratch.values.data());
+  for (std::size_t i = 0; i < scratch.named.size(); ++i) probes.push_back({scratch.values[i], scratch.named[i]});
+  std::sort(probes.begin() + static_cast<std::ptrdiff_t>(scanned), probes.end(), [](const Probe& a, const Probe& b) {
+    return a.value < b.value || (a.value == b.value && a.list < b.list);
+  });
+  return 0;
 }
 
 template <class Stop>
@@ -39,8 +106,6 @@ void IvfIndex::scan_until(Stop& stop, std::size_t cap, std::size_t k, std::size_
   const bool coded = structure_.codec != nullptr;
   kernels::PackedQuery packed{};
   if (coded) packed = structure_.codec->prepare(query, scratch.packed);
-  scratch.nearest.reset(k);
-  if (coded) scratch.candidates.reset(wanted);
   const NamedScorer rows({}, vectors_, space_.kernels(), space_.dim(), query);
   const auto scan = [&](std::span<const Probe> probes) {
     if (coded) {
@@ -50,15 +115,15 @@ void IvfIndex::scan_until(Stop& stop, std::size_t cap, std::size_t k, std::size_
       scan_lists(RowScorer(structure_.lists, probes, rows), passing, scratch.nearest, std::ref(stop), progress);
     }
   };
-  scratch.probes.clear();
+  progress.distances += static_cast<std::uint32_t>(survey_lists(query, coded ? &packed : nullptr, scratch));
+  scratch.nearest.reset(k);
+  if (coded) scratch.candidates.reset(wanted);
   std::size_t scanned = 0;
-  for (const std::size_t stage : {stages[0], stages[1], cap}) {
+  for (std::size_t stage = first_stage; scanned < cap; stage *= 2) {
     const std::size_t until = std::min(stage, cap);
-    if (until <= scanned) break;
     // One more than are scanned: the stop looks at the next.
-    scratch.probes.resize(scanned);
     progress.distances += static_cast<std::uint32_t>(
-        choose_up_to(query, coded ? &packed : nullptr, std::min(until + 1, list_count()), scratch));
+        choose_more(query, coded ? &packed : nullptr, std::min(until + 1, list_count()), scanned, scratch));
     const std::size_t end = std::min(until, scratch.probes.size());
     scan(std::span<const Probe>(scratch.probes).subspan(scanned, end - scanned));
     if (stop.stopped || end < until) return;
@@ -71,32 +136,32 @@ void IvfIndex::search_for_target(const Batch& batch) const {
   // A rule learned for a larger k goes by that one's candidates.
   const std::size_t wanted = effective_rerank(batch.options, std::max<std::size_t>(plan.curve->k, batch.k));
   const std::size_t k = std::max<std::size_t>(plan.curve->k, batch.k);
-  parallel_for(batch.count, 1, batch.options.threads, batch.options.monitor,
-               [&](std::size_t, std::size_t begin, std::size_t end) {
-                 auto lease = scratch_.lease();
-                 Scratch& scratch = *lease;
-                 for (; begin < end; ++begin) {
-                   space_.prepare(batch.queries + begin * space_.input_bytes(), scratch.query);
-                   SearchProgress progress;
-                   if (plan.forest == nullptr) {
-                     ListCountStop stop{static_cast<std::size_t>(plan.threshold)};
-                     scan_until(stop, plan.curve->cap, k, wanted, batch.passing, scratch, progress);
-                   } else {
-                     const float offset = space_.nearness_offset(scratch.query, batch.largest_norm);
-                     ListStop stop(*plan.forest, plan.threshold, offset, plan.curve->farthest, scratch.probes);
-                     scan_until(stop, plan.curve->cap, k, wanted, batch.passing, scratch, progress);
-                     const float bound =
-                         structure_.codec != nullptr ? scratch.candidates.bound() : scratch.nearest.bound();
-                     if (!(bound + offset <= plan.curve->farthest))
-                       promise_nothing(batch.output, begin, StopReason::unlike);
-                   }
-                   if (structure_.codec != nullptr) rerank(scratch.candidates, scratch.query.data(), k, scratch);
-                   emit(batch.output, batch.k, begin, scratch.query, scratch.nearest.sorted(), progress.distances);
-                 }
-               });
+  parallel_for(
+      batch.count, 1, batch.options.threads, batch.options.monitor,
+      [&](std::size_t, std::size_t begin, std::size_t end) {
+        auto lease = scratch_.lease();
+        Scratch& scratch = *lease;
+        for (; begin < end; ++begin) {
+          space_.prepare(batch.queries + begin * space_.input_bytes(), scratch.query);
+          SearchProgress progress;
+          if (plan.forest == nullptr) {
+            ListCountStop stop{static_cast<std::size_t>(plan.threshold)};
+            scan_until(stop, plan.curve->cap, k, wanted, batch.passing, scratch, progress);
+          } else {
+            const float offset = space_.nearness_offset(scratch.query, batch.largest_norm);
+            ListStop stop(*plan.forest, plan.threshold, plan.budget, k, offset, plan.curve->farthest, scratch.probes);
+            scan_until(stop, plan.curve->cap, k, wanted, batch.passing, scratch, progress);
+            const float bound = structure_.codec != nullptr ? scratch.candidates.kth(k) : scratch.nearest.bound();
+            if (!(bound + offset <= plan.curve->farthest)) promise_nothing(batch.output, begin, StopReason::unlike);
+          }
+          if (structure_.codec != nullptr) rerank(scratch.candidates, scratch.query.data(), k, scratch);
+          emit(batch.output, batch.k, begin, scratch.query, scratch.nearest.sorted(), progress.distances);
+        }
+      });
 }
 
-void IvfIndex::trace_batch(const TraceRequest& request, std::span<const NodeId> own, Traces& traces) const {
+void IvfIndex::trace_batch(const TraceRequest& request, std::span<const NodeId> own, const NodeBitset* allowed,
+                           Traces& traces) const {
   traces.columns = list_step_columns;
   const std::size_t cap = std::min(request.cap, list_count());
   const std::size_t wanted = effective_rerank({}, request.k);
@@ -104,8 +169,7 @@ void IvfIndex::trace_batch(const TraceRequest& request, std::span<const NodeId> 
       request.count, 1, request.threads, request.monitor, [&](std::size_t, std::size_t begin, std::size_t end) {
         auto lease = scratch_.lease();
         Scratch& scratch = *lease;
-        NodeBitset passing(vectors_.size(), true);
-        dead().for_each([&](std::size_t node) { passing.reset(node); });
+        NodeBitset passing = allowed != nullptr ? *allowed : NodeBitset(vectors_.size(), true);
         std::vector<ListStep> steps;
         std::vector<NodeId> nodes;
         std::vector<float> values;
@@ -125,12 +189,14 @@ void IvfIndex::trace_batch(const TraceRequest& request, std::span<const NodeId> 
             }
             return std::count_if(values.begin(), values.end(), [&](float value) { return value <= true_kth; });
           };
-          if (own[begin] != no_node) passing.reset(own[begin]);
+          const bool masked = own[begin] != no_node && passing[own[begin]];
+          if (masked) passing.reset(own[begin]);
           steps.clear();
-          ListTrace stop(steps, space_.nearness_offset(scratch.query, request.largest_norm), scratch.probes, found);
+          ListTrace stop(steps, request.k, space_.nearness_offset(scratch.query, request.largest_norm), scratch.probes,
+                         found);
           SearchProgress progress;
           scan_until(stop, cap, request.k, wanted, &passing, scratch, progress);
-          if (own[begin] != no_node) passing.set(own[begin]);
+          if (masked) passing.set(own[begin]);
           std::vector<float>& row = traces.rows[begin];
           row.resize(steps.size() * list_step_columns);
           if (!steps.empty()) std::memcpy(row.data(), steps.data(), row.size() * sizeof(float));

@@ -84,6 +84,12 @@ class SortedBeam {
     return at;
   }
 
+  // That node's value; infinity if there is none.
+  float next_value() const {
+    const std::size_t at = next_rank();
+    return at < size_ ? value_of(keys_[at]) : infinity;
+  }
+
   std::size_t size() const { return size_; }
   Neighbor operator[](std::size_t rank) const { return neighbor_of(keys_[rank]); }
 

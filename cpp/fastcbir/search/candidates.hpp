@@ -26,6 +26,12 @@ class Candidates {
 
   float bound() const { return sorted_ ? beam_.bound() : bound_; }
 
+  // Estimate of the k-th nearest, k at most `wanted`: of many wanted only that of the last of them is known.
+  float kth(std::size_t k) const {
+    if (!sorted_) return bound_;
+    return k <= beam_.size() ? beam_[k - 1].distance : infinity;
+  }
+
   void push(Key* keys, std::size_t count) {
     if (sorted_) return beam_.push(keys, count);
     for (std::size_t i = 0; i < count; ++i) {

@@ -63,7 +63,16 @@ class HeapFrontier {
   }
 
   NodeId peek() const { return candidates_.empty() ? no_node : candidates_.front().node; }
+  // The value of the node that pop() would give next, and how many that pass are nearer.
+  float next_value() const { return candidates_.empty() ? infinity : candidates_.front().distance; }
+  std::size_t next_rank() const {
+    const std::span<const Neighbor> passed = nearest_.unsorted();
+    const float next = next_value();
+    return static_cast<std::size_t>(
+        std::count_if(passed.begin(), passed.end(), [&](const Neighbor& one) { return one.distance < next; }));
+  }
   // The k-th nearest that passes; infinity before there are k.
+  std::span<const Neighbor> nearest_k() const { return kth_.unsorted(); }
   float kth() const { return kth_.bound(); }
 
   // Nearest first; both end the collection.

@@ -12,8 +12,10 @@
 
 #include "fastcbir/core/types.hpp"
 #include "fastcbir/kernels/dispatch.hpp"
+#include "fastcbir/search/candidates.hpp"
 #include "fastcbir/search/inverted_scorers.hpp"
 #include "fastcbir/search/progress.hpp"
+#include "fastcbir/search/top_k.hpp"
 #include "fastcbir/stop/forest.hpp"
 
 namespace fastcbir {
@@ -23,20 +25,25 @@ struct ListStep {
   float distances;
   float next;   // value of the next list's centroid
   float lists;  // scanned so far
-  float kth;    // value of the k-th nearest so far, by estimates: the last that would be compared exactly
+  float kth;    // value of the k-th nearest so far, by estimates where there are codes
   float found;
   float features[kernels::forest_features];
 };
 inline constexpr std::size_t list_step_columns = sizeof(ListStep) / sizeof(float);
+
+inline float kth_of(const TopK& sink, std::size_t) { return sink.bound(); }  // it holds k
+inline float kth_of(const Candidates& sink, std::size_t k) { return sink.kth(k); }
+
+// Whether to decide after so many lists: a decision costs a part of a list, and later ones are worth less.
+inline bool due_after(std::size_t lists) { return lists <= 8 || (lists <= 32 ? lists % 2 == 0 : lists % 4 == 0); }
 
 // Follows a search of lists. Nothing in it has a unit or names the query, so that what is learned carries over.
 class ListWatch {
  public:
   explicit ListWatch(float offset) : offset_(offset) {}
 
-  // After each list. probes: in the order of scanning; bound: kernel value of the k-th nearest so far. False before there
-  // are k, and after the last list.
-  bool observe(const SearchProgress& progress, const std::vector<Probe>& probes, float bound) {
+  // After each list. bound: kernel value of the k-th nearest so far.
+  void note(const SearchProgress& progress, float bound) {
     const std::size_t lists = progress.expansions;
     if (bound < last_bound_) {
       const float fall = last_bound_ == infinity ? 1.0f : (last_bound_ - bound) / positive(bound);
@@ -46,6 +53,11 @@ class ListWatch {
     } else {
       trend_ -= share * trend_;
     }
+  }
+
+  // The features after noting that. probes: in the order of scanning. False before there are k, and after the last list.
+  bool look(const SearchProgress& progress, const std::vector<Probe>& probes, float bound) {
+    const std::size_t lists = progress.expansions;
     if (bound == infinity || lists >= probes.size()) return false;
     const float kth = positive(bound);
     const float first = positive(probes.front().value);
@@ -78,14 +90,24 @@ class ListWatch {
 
 class ListStop {
  public:
-  ListStop(const Forest& forest, float threshold, float offset, float farthest, const std::vector<Probe>& probes)
-      : forest_(forest), threshold_(threshold), farthest_(farthest - offset), probes_(probes), watch_(offset) {}
+  ListStop(const Forest& forest, float threshold, float budget, std::size_t k, float offset, float farthest,
+           const std::vector<Probe>& probes)
+      : forest_(forest),
+        threshold_(threshold),
+        budget_(budget),
+        k_(k),
+        farthest_(farthest - offset),
+        probes_(probes),
+        watch_(offset) {}
 
   template <class Sink>
   bool operator()(const SearchProgress& progress, const Sink& sink) {
-    const float bound = sink.bound();
-    if (!watch_.observe(progress, probes_, bound) || !(bound <= farthest_)) return false;
-    stopped = watch_.features[7] - forest_.gain(watch_.features) >= threshold_;
+    const float bound = kth_of(sink, k_);
+    watch_.note(progress, bound);
+    if (!due_after(progress.expansions) || !(bound <= farthest_) || !watch_.look(progress, probes_, bound))
+      return false;
+    stopped = static_cast<float>(progress.distances) >= budget_ ||
+              watch_.features[7] - forest_.gain(watch_.features) >= threshold_;
     return stopped;
   }
 
@@ -94,6 +116,8 @@ class ListStop {
  private:
   const Forest& forest_;
   float threshold_;
+  float budget_;
+  std::size_t k_;
   float farthest_;
   const std::vector<Probe>& probes_;
   ListWatch watch_;
@@ -115,14 +139,15 @@ struct ListCountStop {
 template <class Found>
 class ListTrace {
  public:
-  ListTrace(std::vector<ListStep>& steps, float offset, const std::vector<Probe>& probes, Found found)
-      : steps_(steps), probes_(probes), watch_(offset), found_(found) {}
+  ListTrace(std::vector<ListStep>& steps, std::size_t k, float offset, const std::vector<Probe>& probes, Found found)
+      : steps_(steps), k_(k), probes_(probes), watch_(offset), found_(found) {}
 
   template <class Sink>
   bool operator()(const SearchProgress& progress, const Sink& sink) {
     ListStep step{};
-    const float bound = sink.bound();
-    const bool known = watch_.observe(progress, probes_, bound);
+    const float bound = kth_of(sink, k_);
+    watch_.note(progress, bound);
+    const bool known = watch_.look(progress, probes_, bound);
     step.distances = static_cast<float>(progress.distances);
     step.next = known ? watch_.positive(probes_[progress.expansions].value) : infinity;
     step.lists = static_cast<float>(progress.expansions);
@@ -137,6 +162,7 @@ class ListTrace {
 
  private:
   std::vector<ListStep>& steps_;
+  std::size_t k_;
   const std::vector<Probe>& probes_;
   ListWatch watch_;
   Found found_;

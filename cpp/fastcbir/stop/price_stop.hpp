@@ -16,6 +16,7 @@ namespace fastcbir {
 struct PriceRule {
   float weight;     // > 0
   float threshold;  // the larger, the longer
+  float budget;     // distances after which a search ends all the same
   float offset;     // makes kernel values of any metric like squared distances: not negative, 0 for the query itself
   float farthest;   // a search whose k-th nearest is further than this is unlike those learned from: it has no limit
 };
@@ -32,9 +33,15 @@ class PriceStop {
     const float kth = results_.kth();
     const float distance = kth + rule_.offset;
     if (!(distance <= rule_.farthest)) return false;
-    const float room = std::max(rule_.threshold - std::log2(static_cast<float>(progress.distances)), 0.0f);
+    const auto paid = static_cast<float>(progress.distances);
+    const float keep = Results::in_frontier ? std::nextafter(kth, infinity) : -infinity;
+    if (paid >= rule_.budget) {
+      frontier.limit(-infinity, keep);
+      return false;
+    }
+    const float room = std::max(rule_.threshold - std::log2(paid), 0.0f);
     const float expand = std::max(distance, 0.0f) * room / rule_.weight - rule_.offset;
-    frontier.limit(expand, Results::in_frontier ? std::nextafter(kth, infinity) : -infinity);
+    frontier.limit(expand, keep);
     return false;
   }
 

@@ -9,10 +9,11 @@
 namespace fastcbir {
 namespace {
 
-constexpr std::uint32_t model_version = 1;
+constexpr std::uint32_t model_version = 2;  // 1 had no filters, budgets and shadow searches
 constexpr std::uint32_t most_curves = 256;
 constexpr std::uint32_t most_points = 4096;
 constexpr std::uint32_t most_k = 10000;
+constexpr float no_budget = 3e38f;
 
 struct ModelHeader {
   std::uint32_t version;
@@ -26,7 +27,8 @@ struct ModelHeader {
   std::uint32_t own_queries;  // drawn from the index's own vectors
   std::uint32_t given_queries;
   std::uint32_t forests;
-  std::uint32_t reserved[2];
+  std::uint32_t shadow_every;
+  std::uint32_t reserved;
 };
 static_assert(sizeof(ModelHeader) == 80);
 
@@ -41,6 +43,11 @@ struct CurveHeader {
   std::int32_t forest;
 };
 static_assert(sizeof(CurveHeader) == 32);
+struct CurveExtras {  // since version 2
+  float least_share;
+  float most_share;
+};
+static_assert(sizeof(CurveExtras) == 8);
 
 // What a forest's features are, as they stand in its header: one that knows others is refused.
 constexpr char list_features[] = "gap next/k first/k next/first lists since trend distances";
@@ -86,13 +93,15 @@ class Cursor {
   std::span<const std::byte> left_;
 };
 
-StopCurve read_curve(Cursor& cursor, float margin) {
+StopCurve read_curve(Cursor& cursor, std::uint32_t version, float margin) {
   const auto header = cursor.one<CurveHeader>();
+  const auto extras = version >= 2 ? cursor.one<CurveExtras>() : CurveExtras{};
   if (header.rule > static_cast<std::uint32_t>(StopRule::forest)) {
     refuse("names a rule that this fastcbir does not know");
   }
   if (header.k == 0 || header.k > most_k || header.points == 0 || header.points > most_points || header.cap == 0 ||
-      header.queries == 0 || !std::isfinite(header.weight) || !std::isfinite(header.farthest)) {
+      header.queries == 0 || !std::isfinite(header.weight) || !std::isfinite(header.farthest) ||
+      !(extras.least_share >= 0 && extras.least_share <= extras.most_share && extras.most_share <= 1)) {
     refuse("has a curve with numbers out of range");
   }
   StopCurve curve{static_cast<StopRule>(header.rule),
@@ -102,17 +111,25 @@ StopCurve read_curve(Cursor& cursor, float margin) {
                   header.weight,
                   header.farthest,
                   header.forest,
+                  extras.least_share,
+                  extras.most_share,
+                  {},
                   {},
                   {},
                   {},
                   {}};
   if (curve.rule == StopRule::price && !(curve.weight > 0)) refuse("has a price rule without a weight");
   curve.thresholds = cursor.many<float>(header.points);
+  curve.budgets = version >= 2 ? cursor.many<float>(header.points) : std::vector<float>(header.points, no_budget);
   curve.costs = cursor.many<float>(header.points);
   curve.counts = cursor.many<std::uint32_t>(std::size_t{header.points} * (header.k + 1));
   if (!std::is_sorted(curve.thresholds.begin(), curve.thresholds.end()) ||
       !std::all_of(curve.thresholds.begin(), curve.thresholds.end(), [](float x) { return std::isfinite(x); })) {
     refuse("has thresholds that do not ascend");
+  }
+  if (!std::is_sorted(curve.budgets.begin(), curve.budgets.end()) ||
+      !std::all_of(curve.budgets.begin(), curve.budgets.end(), [](float x) { return x > 0 && x < infinity; })) {
+    refuse("has budgets that do not ascend");
   }
   if (curve.rule == StopRule::plain && (curve.thresholds.front() < 1 || curve.thresholds.back() > 1e6f)) {
     refuse("has a plain rule with numbers out of range");
@@ -171,8 +188,8 @@ double StopCurve::share_below(std::size_t at, double recall) const {
 StopModel::StopModel(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {
   Cursor cursor(bytes_);
   const auto header = cursor.one<ModelHeader>();
-  if (header.version != model_version) {
-    refuse("is of version " + std::to_string(header.version) + "; this fastcbir knows version " +
+  if (header.version == 0 || header.version > model_version) {
+    refuse("is of version " + std::to_string(header.version) + "; this fastcbir knows versions up to " +
            std::to_string(model_version));
   }
   if (header.curves == 0 || header.curves > most_curves || !(header.margin >= 0) ||
@@ -184,7 +201,8 @@ StopModel::StopModel(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {
   removed_ = header.removed;
   largest_norm_ = header.largest_norm;
   margin_ = header.margin;
-  for (std::uint32_t i = 0; i < header.curves; ++i) curves_.push_back(read_curve(cursor, margin_));
+  shadow_every_ = header.version >= 2 ? header.shadow_every : 0;
+  for (std::uint32_t i = 0; i < header.curves; ++i) curves_.push_back(read_curve(cursor, header.version, margin_));
   if (header.forests > most_forests) refuse("has numbers out of range");
   for (std::uint32_t i = 0; i < header.forests; ++i) forests_.push_back(read_forest(cursor));
   for (const StopCurve& curve : curves_) {
@@ -193,61 +211,92 @@ StopModel::StopModel(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {
     }
   }
   if (!cursor.done()) refuse("has more bytes than it should");
-  const auto smaller_k = [](const StopCurve& a, const StopCurve& b) { return a.k < b.k; };
-  if (!std::is_sorted(curves_.begin(), curves_.end(), smaller_k)) refuse("has curves out of order");
+  // Trees of the first version knew another k-th nearest.
+  if (header.version == 1) std::erase_if(curves_, [](const StopCurve& curve) { return curve.forest >= 0; });
+  if (curves_.empty()) refuse("has rules of version 1 only, which are no more: call fit_stop() again");
+  const auto before = [](const StopCurve& a, const StopCurve& b) {
+    return a.least_share != b.least_share ? a.least_share < b.least_share : a.k < b.k;
+  };
+  if (!std::is_sorted(curves_.begin(), curves_.end(), before)) refuse("has curves out of order");
 }
 
-StopPlan StopModel::plan(const StopTarget& target, std::size_t k, bool filtered, std::size_t present,
-                         std::size_t removed) const {
-  constexpr float unknown = std::numeric_limits<float>::quiet_NaN();
-  const auto first = std::lower_bound(curves_.begin(), curves_.end(), k,
-                                      [](const StopCurve& curve, std::size_t wanted) { return curve.k < wanted; });
-  // As far as anything was learned about.
-  const auto farthest = [&](StopReason reason, float estimate) {
-    const StopCurve* longest = &curves_.back();
-    for (const StopCurve& curve : curves_) {
-      if (curve.rule == StopRule::plain && (first == curves_.end() || curve.k == first->k)) longest = &curve;
-    }
-    return StopPlan{reason, longest, nullptr, longest->thresholds.back(), estimate};
+// Those of the least k that is large enough, among those that were learned with such a filter. Empty if there are none;
+// `begin` is then where those of its filters end, or null if there are none of these either.
+StopModel::Range StopModel::curves_for(std::size_t k, float share) const {
+  const auto of_filter = [&](const StopCurve& curve) {
+    // A filter may be somewhat stricter or laxer than those learned from.
+    constexpr float near = 1.25f;
+    return share == 0 ? curve.most_share == 0
+                      : curve.least_share > 0 && share * near >= curve.least_share && share <= curve.most_share * near;
   };
+  const StopCurve* const all_end = curves_.data() + curves_.size();
+  const StopCurve* const first = std::find_if(curves_.data(), all_end, of_filter);
+  if (first == all_end) return {nullptr, nullptr};
+  const StopCurve* const end =
+      std::find_if(first, all_end, [&](const StopCurve& curve) { return curve.least_share != first->least_share; });
+  const StopCurve* const begin = std::find_if(first, end, [&](const StopCurve& curve) { return curve.k >= k; });
+  return {begin, std::find_if(begin, end, [&](const StopCurve& curve) { return curve.k != begin->k; })};
+}
+
+StopPlan StopModel::farthest(const StopQuestion& question, StopReason reason, float estimate) const {
+  Range range = curves_for(question.k, question.share);
+  if (range.begin == nullptr) range = curves_for(question.k, 0);
+  // Of each k the first curve is the plain one; beyond the largest k, its own.
+  const StopCurve* longest = range.begin;
+  if (range.begin == nullptr || range.begin == range.end) {
+    longest = range.begin == nullptr ? &curves_.back() : range.begin - 1;
+    while (longest != curves_.data() && longest->rule != StopRule::plain) --longest;
+  }
+  for (const StopCurve* curve = range.begin; curve != range.end; ++curve) {
+    if (curve->rule == StopRule::plain) longest = curve;
+  }
+  return {reason,  longest, nullptr, longest->thresholds.back(), longest->budgets.back(), longest->costs.back(),
+          estimate};
+}
+
+StopPlan StopModel::plan(const StopQuestion& question) const {
+  constexpr float unknown = std::numeric_limits<float>::quiet_NaN();
+  const StopTarget& target = question.target;
   constexpr double growth = 1.5;
   constexpr double loss = 0.2;
   const auto then = static_cast<double>(vectors_);
-  const auto now = static_cast<double>(present);
+  const auto now = static_cast<double>(question.present);
   if (now > growth * then || now < (1 - loss) * then ||
-      static_cast<double>(removed) > static_cast<double>(removed_) + loss * then) {
-    return farthest(StopReason::aged, unknown);
+      static_cast<double>(question.removed) > static_cast<double>(removed_) + loss * then) {
+    return farthest(question, StopReason::aged, unknown);
   }
-  if (filtered) return farthest(StopReason::filtered, unknown);
-  if (first == curves_.end()) return farthest(StopReason::beyond_k, unknown);
+  const Range range = curves_for(question.k, question.share);
+  if (range.begin == nullptr) return farthest(question, StopReason::filtered, unknown);
+  if (range.begin == range.end) return farthest(question, StopReason::beyond_k, unknown);
 
-  const auto last = std::find_if(first, curves_.end(), [&](const StopCurve& curve) { return curve.k != first->k; });
   const auto estimate = [&](const StopCurve& curve, std::size_t at) {
     return static_cast<float>(target.probability == 0 ? curve.recall(at) : 1 - curve.share_below(at, target.recall));
   };
   const StopCurve* best = nullptr;
   std::size_t best_at = 0;
   float best_cost = 0;
-  for (auto curve = first; curve != last; ++curve) {
+  for (const StopCurve* curve = range.begin; curve != range.end; ++curve) {
     const std::size_t at = first_kept(*curve, target);
     if (at == curve->thresholds.size()) continue;
     // A rule must save something to be worth its checks.
     constexpr float worth = 0.98f;
     const float cost = curve->costs[at] / (curve->rule == StopRule::plain ? 1 : worth);
     if (best != nullptr && best_cost <= cost) continue;
-    best = &*curve;
+    best = curve;
     best_at = at;
     best_cost = cost;
   }
   if (best == nullptr) {
     float reachable = 0;
-    for (auto curve = first; curve != last; ++curve) {
+    for (const StopCurve* curve = range.begin; curve != range.end; ++curve) {
       reachable = std::max(reachable, estimate(*curve, curve->thresholds.size() - 1));
     }
-    return farthest(StopReason::unreachable, reachable);
+    return farthest(question, StopReason::unreachable, reachable);
   }
   const Forest* forest = best->rule == StopRule::forest ? &forests_[static_cast<std::size_t>(best->forest)] : nullptr;
-  return {StopReason::target, best, forest, best->thresholds[best_at], estimate(*best, best_at)};
+  return {
+      StopReason::target,      best, forest, best->thresholds[best_at], best->budgets[best_at], best->costs[best_at],
+      estimate(*best, best_at)};
 }
 
 // The least effort from which on the target is kept; the number of thresholds if none is enough.

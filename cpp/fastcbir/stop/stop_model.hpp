@@ -35,7 +35,11 @@ struct StopCurve {
   float weight;           // of a price rule
   float farthest;         // see PriceRule
   std::int32_t forest;    // of a forest rule, else -1
+  // Of searches with a filter that lets through between these shares of the vectors; both 0: of those without one.
+  float least_share;
+  float most_share;
   std::vector<float> thresholds;      // ascending: the further on, the longer the search; of a plain rule ef or nprobe
+  std::vector<float> budgets;         // ascending: a search that has paid so many distances ends, whatever its score
   std::vector<float> costs;           // mean distances of a query at each, on the design queries
   std::vector<std::uint32_t> counts;  // at each threshold k + 1 of them: queries that found 0, 1, .. k of their k
   std::vector<float> losses;          // at each threshold 1 - mean recall, corrected (see stop_model.cpp)
@@ -56,7 +60,18 @@ struct StopPlan {
   const StopCurve* curve;  // null for exact
   const Forest* forest;    // of a forest rule, else null
   float threshold;
+  float budget;            // see StopCurve
+  float cost;              // mean distances expected
   float estimated_recall;  // mean recall, or probability of a query to reach the target; NaN: unknown
+};
+
+// What a search is like, as far as promises depend on it.
+struct StopQuestion {
+  StopTarget target;
+  std::size_t k;
+  float share = 0;          // of the vectors, that a filter lets through; 0: no filter
+  std::size_t present = 0;  // vectors now in the index
+  std::size_t removed = 0;  // of them, or of earlier ones, taken out since
 };
 
 class StopModel {
@@ -76,10 +91,19 @@ class StopModel {
   std::span<const std::byte> bytes() const { return bytes_; }
   float largest_norm() const { return largest_norm_; }
 
-  // present: vectors now in the index; removed: of them, or of earlier ones, taken out since.
-  StopPlan plan(const StopTarget& target, std::size_t k, bool filtered, std::size_t present, std::size_t removed) const;
+  // One in so many searches by recall is to be checked (see shadow.hpp); 0: none.
+  std::uint32_t shadow_every() const { return shadow_every_; }
+
+  StopPlan plan(const StopQuestion& question) const;
+  // As far as was learned about: what a search does that can't promise anything.
+  StopPlan farthest(const StopQuestion& question, StopReason reason, float estimate) const;
 
  private:
+  struct Range {
+    const StopCurve* begin;
+    const StopCurve* end;
+  };
+  Range curves_for(std::size_t k, float share) const;
   std::size_t first_kept(const StopCurve& curve, const StopTarget& target) const;
 
   std::vector<std::byte> bytes_;
@@ -88,7 +112,8 @@ class StopModel {
   std::uint64_t removed_ = 0;
   float largest_norm_ = 0;
   float margin_ = 0;  // standard errors that a promise keeps clear of its target
-  std::vector<StopCurve> curves_;
+  std::uint32_t shadow_every_ = 0;
+  std::vector<StopCurve> curves_;  // by filter, then by k
   std::vector<Forest> forests_;
 };
 

@@ -31,7 +31,6 @@ inline constexpr std::size_t graph_step_columns = sizeof(GraphStep) / sizeof(flo
 inline constexpr std::size_t brief_step_columns = 5;
 
 // Results: append_values(values) appends the kernel values of the nearest so far, at most k, in any order.
-// The frontier is a SortedBeam.
 template <class Results>
 class TraceStop {
  public:
@@ -42,11 +41,10 @@ class TraceStop {
   bool operator()(const SearchProgress& progress, const Frontier& frontier) {
     values_.clear();
     results_.append_values(values_);
-    const std::size_t rank = frontier.next_rank();
     GraphStep step{};
     step.distances = static_cast<float>(progress.distances);
-    step.next = rank < frontier.size() ? frontier[rank].distance + offset_ : infinity;
-    step.rank = static_cast<float>(rank);
+    step.next = frontier.next_value() + offset_;
+    step.rank = static_cast<float>(frontier.next_rank());
     step.kth = values_.size() < k_ ? infinity : results_.kth() + offset_;
     step.found = static_cast<float>(
         std::count_if(values_.begin(), values_.end(), [&](float value) { return value <= true_kth_; }));

@@ -8,6 +8,7 @@
 #include "fastcbir/core/rng.hpp"
 #include "fastcbir/index/hnsw_index.hpp"
 #include "fastcbir/index/ivf_index.hpp"
+#include "fastcbir/stop/shadow.hpp"
 #include "fastcbir/stop/stop_model.hpp"
 
 using namespace fastcbir;
@@ -39,9 +40,10 @@ class Bytes {
 };
 
 // One curve of three thresholds, at which all, nearly all and few of the k were missed; see docs/format.md.
-std::vector<std::byte> model_bytes(const StopModel::Fingerprint& of, StopRule rule, const float (&thresholds)[3]) {
+std::vector<std::byte> model_bytes(const StopModel::Fingerprint& of, StopRule rule, const float (&thresholds)[3],
+                                   std::uint32_t version = 2, float share = 0) {
   Bytes bytes;
-  bytes.put<std::uint32_t>(1);
+  bytes.put<std::uint32_t>(version);
   bytes.put(of);
   bytes.put<std::uint64_t>(1000);  // vectors
   bytes.put<std::uint64_t>(0);
@@ -61,7 +63,14 @@ std::vector<std::byte> model_bytes(const StopModel::Fingerprint& of, StopRule ru
   bytes.put<float>(8);  // weight
   bytes.put<float>(100);
   bytes.put<std::int32_t>(rule == StopRule::forest ? 0 : -1);
+  if (version >= 2) {
+    bytes.put(share);
+    bytes.put(share);
+  }
   for (const float threshold : thresholds) bytes.put(threshold);
+  for (const float budget : {1e3f, 1e4f, 1e5f}) {
+    if (version >= 2) bytes.put(budget);
+  }
   for (const float cost : {10.0f, 20.0f, 30.0f}) bytes.put(cost);
   for (const std::uint32_t complete : {0u, 900u, 995u}) {
     bytes.put(held_out - complete);
@@ -111,16 +120,98 @@ void search_from_threads(Index& index, const std::vector<float>& queries) {
 TEST_CASE("a plan takes the least effort from which on the target is kept") {
   const StopModel::Fingerprint of{2, dim, 0, 0, 0};
   const StopModel model(model_bytes(of, StopRule::price, {5, 9, 12}));
-  CHECK(model.plan({0.8f, 0}, k, false, 1000, 0).threshold == 9);
-  CHECK(model.plan({0.95f, 0}, k, false, 1000, 0).threshold == 12);
-  CHECK(model.plan({0.8f, 0}, 2, false, 1000, 0).curve->k == k);
-  CHECK(model.plan({0.999f, 0}, k, false, 1000, 0).reason == StopReason::unreachable);
-  CHECK(model.plan({0.5f, 0.99f}, k, false, 1000, 0).threshold == 12);
-  CHECK(model.plan({0.8f, 0}, k + 1, false, 1000, 0).reason == StopReason::beyond_k);
-  CHECK(model.plan({0.8f, 0}, k, true, 1000, 0).reason == StopReason::filtered);
-  CHECK(model.plan({0.8f, 0}, k, false, 1501, 0).reason == StopReason::aged);
-  CHECK(model.plan({0.8f, 0}, k, false, 799, 0).reason == StopReason::aged);
-  CHECK(model.plan({0.8f, 0}, k, false, 1000, 201).reason == StopReason::aged);
+  CHECK(model.plan({{0.8f, 0}, k, 0, 1000, 0}).threshold == 9);
+  CHECK(model.plan({{0.95f, 0}, k, 0, 1000, 0}).threshold == 12);
+  CHECK(model.plan({{0.8f, 0}, 2, 0, 1000, 0}).curve->k == k);
+  CHECK(model.plan({{0.999f, 0}, k, 0, 1000, 0}).reason == StopReason::unreachable);
+  CHECK(model.plan({{0.5f, 0.99f}, k, 0, 1000, 0}).threshold == 12);
+  CHECK(model.plan({{0.8f, 0}, k + 1, 0, 1000, 0}).reason == StopReason::beyond_k);
+  CHECK(model.plan({{0.8f, 0}, k, 0.5f, 1000, 0}).reason == StopReason::filtered);
+  CHECK(model.plan({{0.8f, 0}, k, 0, 1501, 0}).reason == StopReason::aged);
+  CHECK(model.plan({{0.8f, 0}, k, 0, 799, 0}).reason == StopReason::aged);
+  CHECK(model.plan({{0.8f, 0}, k, 0, 1000, 201}).reason == StopReason::aged);
+}
+
+TEST_CASE("models of the first version are read: they have no budgets and know no filters") {
+  const StopModel model(model_bytes({2, dim, 0, 0, 0}, StopRule::price, {5, 9, 12}, 1));
+  CHECK(model.plan({{0.8f, 0}, k, 0, 1000, 0}).threshold == 9);
+  CHECK(model.plan({{0.8f, 0}, k, 0, 1000, 0}).budget > 1e30f);
+  CHECK(model.shadow_every() == 0);
+}
+
+TEST_CASE("filters are promised for if they let through about as much as those learned from") {
+  const StopModel model(model_bytes({2, dim, 0, 0, 0}, StopRule::price, {5, 9, 12}, 2, 0.2f));
+  CHECK(model.plan({{0.8f, 0}, k, 0.2f, 1000, 0}).reason == StopReason::target);
+  CHECK(model.plan({{0.8f, 0}, k, 0.18f, 1000, 0}).threshold == 9);
+  CHECK(model.plan({{0.8f, 0}, k, 0.18f, 1000, 0}).budget == 1e4f);
+  CHECK(model.plan({{0.8f, 0}, k, 0.5f, 1000, 0}).reason == StopReason::filtered);
+  CHECK(model.plan({{0.8f, 0}, k, 0, 1000, 0}).reason == StopReason::filtered);
+  CHECK(model.plan({{0.8f, 0}, k + 1, 0.2f, 1000, 0}).reason == StopReason::beyond_k);
+}
+
+TEST_CASE("one search of so many is looked at, whatever the size of the calls") {
+  ShadowLedger ledger;
+  std::size_t looked = 0;
+  std::size_t asked = 0;
+  for (const std::size_t count : {1u, 7u, 250u, 1u, 1000u, 3u, 99u, 639u}) {
+    for (const std::size_t which : ledger.due(count, 100)) {
+      CHECK(which < count);
+      ++looked;
+    }
+    asked += count;
+  }
+  CHECK(looked == asked / 100);
+  CHECK(ledger.due(1000, 0).empty());
+}
+
+TEST_CASE("misses beyond chance make a target stricter, and a better time makes it less so") {
+  const StopTarget target{0.9f, 0};
+  ShadowLedger ledger;
+  float scale = 0;
+  const auto aim = [&] { return ledger.adjusted(target, k, false, scale).recall; };
+  const auto look = [&](std::size_t searches, double recall) {
+    for (std::size_t i = 0; i < searches; ++i) ledger.note(target, k, false, recall);
+    ledger.judge(target, k, false);
+  };
+  look(1000, 0.89);
+  CHECK(aim() == 0.9f);
+  CHECK(scale == 1);
+  look(1000, 0.6);
+  const float stricter = aim();
+  CHECK(stricter > 0.94f);
+  CHECK(scale == doctest::Approx(0.1 / (1 - stricter)));
+  CHECK(ledger.adjusted({0.9f, 0.5f}, k, false, scale).recall == 0.9f);
+  CHECK(ledger.adjusted(target, k, true, scale).recall == 0.9f);
+  look(3000, 0.99);
+  CHECK(aim() < stricter);
+  look(3000, 0.99);
+  look(3000, 0.99);
+  look(3000, 0.99);
+  CHECK(aim() == 0.9f);
+  const std::vector<ShadowLedger::Row> rows = ledger.rows();
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].k == k);
+  CHECK(rows[0].target.recall == 0.9f);
+  CHECK(rows[0].searches == 14000);
+  CHECK(rows[0].missed == doctest::Approx((1000 * 0.11 + 1000 * 0.4 + 12000 * 0.01) / 14000));
+}
+
+TEST_CASE("what is looked at from many threads is all counted") {
+  ShadowLedger ledger;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int i = 0; i < 1000; ++i) {
+        ledger.note({0.5f + 0.1f * static_cast<float>((i + thread) % 3), 0}, k, false, 1);
+        ledger.judge({0.5f, 0}, k, false);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::uint64_t searches = 0;
+  for (const ShadowLedger::Row& row : ledger.rows()) searches += row.searches;
+  CHECK(ledger.rows().size() == 3);
+  CHECK(searches == 4000);
 }
 
 TEST_CASE("no damage to a model goes further than its own refusal") {
@@ -135,7 +226,7 @@ TEST_CASE("no damage to a model goes further than its own refusal") {
       flipped[bit / 8] ^= std::byte{1} << (bit % 8);
       try {
         const StopModel model(flipped);
-        model.plan({0.9f, 0}, k, false, 1000, 0);
+        model.plan({{0.9f, 0}, k, 0, 1000, 0});
       } catch (const std::invalid_argument&) {
         continue;
       }

@@ -7,6 +7,6 @@ decides (`model`).
 
 from __future__ import annotations
 
-from fastcbir.stop.report import RecallReport, RecallRow
+from fastcbir.stop.report import Measured, RecallReport, RecallRow
 
-__all__ = ["RecallReport", "RecallRow"]
+__all__ = ["Measured", "RecallReport", "RecallRow"]

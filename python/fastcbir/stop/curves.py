@@ -13,7 +13,17 @@ import numpy.typing as npt
 
 from fastcbir.stop.model import FOREST, PLAIN, PRICE, Curve, Forest
 
-__all__ = ["Ends", "Rule", "Steps", "cost_at", "ends_at", "forest_rule", "plain_rule", "price_rules"]
+__all__ = [
+    "Ends",
+    "Rule",
+    "Steps",
+    "cost_at",
+    "ends_at",
+    "forest_rule",
+    "joined",
+    "plain_rule",
+    "price_rules",
+]
 
 # Columns of a graph's trace (cpp/fastcbir/stop/trace.hpp); those of lists (list_stop.hpp) begin alike, and
 # have the number of lists scanned for a rank.
@@ -23,7 +33,9 @@ NEAREST, INSERTED, MEAN, VARIANCE, QUARTER, HALF, THREE_QUARTERS = range(5, 12) 
 FEATURES = slice(5, 13)  # of lists
 
 # Tried for price rules; which is best depends on k and on how the data cluster.
-WEIGHTS = (2.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0)
+WEIGHTS = (2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0)
+
+NO_BUDGET = np.float32(3e38)
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -58,6 +70,15 @@ class Steps:
         return Steps(self.k, self.cap, offsets - offsets[0], self.rows[offsets[0] : offsets[-1]])
 
 
+def joined(parts: list[Steps]) -> Steps:
+    """Traces for one k one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    return Steps(parts[0].k, parts[0].cap, offsets, np.concatenate([part.rows for part in parts]))
+
+
 @dataclass(frozen=True)
 class Ends:
     """Where Q searches end at each of P thresholds: (P, Q) found and distances."""
@@ -79,9 +100,9 @@ def price_scores(steps: Steps, weight: float, farthest: float) -> FloatArray:
 
 
 def forest_scores(steps: Steps, forest: Forest, farthest: float) -> FloatArray:
-    """(total,) log2(distances) - gain after each list."""
+    """(total,) log2(distances) - gain after each list at which the core decides."""
     features = steps.rows[:, FEATURES]
-    known = np.isfinite(steps.rows[:, NEXT]) & (steps.rows[:, KTH] <= np.float32(farthest))
+    known = np.isfinite(steps.rows[:, NEXT]) & (payments(steps, farthest, lists=True) > 0)
     scores = np.full(len(features), -np.inf, np.float32)
     scores[known] = features[known, 7] - forest.gain(features[known])
     return scores
@@ -100,11 +121,33 @@ def running_maximum(steps: Steps, scores: FloatArray) -> FloatArray:
     return maxima
 
 
-def ends_at(steps: Steps, maxima: FloatArray, thresholds: FloatArray) -> Ends:
-    """Where searches end that stop at the first step whose score reaches the threshold."""
+def payments(steps: Steps, farthest: float, lists: bool) -> FloatArray:
+    """(total,) distances paid so far, 0 where nothing stops a search."""
+    asked = steps.rows[:, KTH] <= np.float32(farthest)
+    if lists:  # as due_after of list_stop.hpp
+        scanned = steps.rows[:, RANK].astype(np.int64)
+        asked &= (scanned <= 8) | (scanned % np.where(scanned <= 32, 2, 4) == 0)
+    return np.where(asked, steps.rows[:, DISTANCES], np.float32(0))
+
+
+def ends_at(
+    steps: Steps,
+    maxima: FloatArray,
+    thresholds: FloatArray,
+    paid: FloatArray | None = None,
+    budgets: FloatArray | None = None,
+) -> Ends:
+    """Where searches end that stop at the first step whose score reaches the threshold.
+
+    Args:
+        paid, budgets: (total,) and (P,): or at the first at which so much has been paid.
+    """
     stops = np.empty((len(steps), len(thresholds)), np.int64)
     for query, (begin, end) in enumerate(zip(steps.offsets[:-1], steps.offsets[1:], strict=True)):
         stops[query] = begin + np.searchsorted(maxima[begin:end], thresholds)
+        if paid is not None and budgets is not None:
+            most = begin + np.searchsorted(np.maximum.accumulate(paid[begin:end]), budgets)
+            np.minimum(stops[query], most, out=stops[query])
     np.minimum(stops, steps.last[:, None], out=stops)
     return Ends(steps.rows[stops, FOUND].T, steps.rows[stops, DISTANCES].T)
 
@@ -138,9 +181,9 @@ class Rule:
     """A rule with thresholds chosen on design queries, for k neighbours.
 
     Attributes:
-        kind, weight: as in Curve.
-        thresholds: (P,) float32, ascending.
-        recalls, costs: (P,) mean recall and distances of the design queries at each.
+        kind, weight, farthest, forest, thresholds, budgets: as in Curve.
+        recalls, costs, tails: (P,) of the design queries at each threshold: mean recall, mean distances, and
+            their 99th percentile.
     """
 
     kind: int
@@ -150,25 +193,29 @@ class Rule:
     farthest: float
     forest: Forest | None
     thresholds: FloatArray
+    budgets: FloatArray
     recalls: npt.NDArray[np.float64]
     costs: FloatArray
+    tails: FloatArray
 
-    def maxima(self, steps: Steps) -> FloatArray:
-        """(total,) the largest score so far."""
+    def ends(self, steps: Steps) -> Ends:
+        """Where these searches end at each threshold."""
+        if self.kind == PLAIN:
+            return ends_at(steps, running_maximum(steps, plain_scores(steps)), self.thresholds)
         if self.forest is not None:
-            return running_maximum(steps, forest_scores(steps, self.forest, self.farthest))
-        if self.kind == PRICE:
-            return running_maximum(steps, price_scores(steps, self.weight, self.farthest))
-        return running_maximum(steps, plain_scores(steps))
+            scores = forest_scores(steps, self.forest, self.farthest)
+        else:
+            scores = price_scores(steps, self.weight, self.farthest)
+        paid = payments(steps, self.farthest, self.kind == FOREST)
+        return ends_at(steps, running_maximum(steps, scores), self.thresholds, paid, self.budgets)
 
     def counts(self, steps: Steps) -> npt.NDArray[np.uint32]:
         """(P, k + 1) how many of these queries found 0, 1, .. k at each threshold."""
-        found = ends_at(steps, self.maxima(steps), self.thresholds).found
-        rows = np.minimum(found, self.k).astype(np.int64)
+        rows = np.minimum(self.ends(steps).found, self.k).astype(np.int64)
         return np.stack([np.bincount(row, minlength=self.k + 1) for row in rows]).astype(np.uint32)
 
-    def curve(self, counts: npt.NDArray[np.uint32]) -> Curve:
-        """With what held-out queries found."""
+    def curve(self, counts: npt.NDArray[np.uint32], shares: tuple[float, float]) -> Curve:
+        """With what held-out queries found, under filters that let through so much."""
         return Curve(
             self.kind,
             self.k,
@@ -177,26 +224,51 @@ class Rule:
             self.weight,
             self.farthest,
             self.forest,
+            shares,
             self.thresholds,
+            self.budgets,
             self.costs,
             counts,
         )
 
 
-def _rule(
+def _told(steps: Steps, ends: Ends) -> tuple[npt.NDArray[np.float64], FloatArray, FloatArray]:
+    """Mean recall, mean distances and their 99th percentile at each threshold."""
+    return (
+        np.minimum(ends.found, steps.k).mean(1, dtype=np.float64) / steps.k,
+        ends.distances.mean(1, dtype=np.float64).astype(np.float32),
+        np.quantile(ends.distances, 0.99, axis=1).astype(np.float32),
+    )
+
+
+def plain_rule(design: Steps, least: int) -> Rule:
+    """Searches with a fixed ef or nprobe of at least `least`."""
+    efforts = np.unique(np.round(np.geomspace(min(least, design.cap), design.cap, 80))).astype(np.float32)
+    ends = ends_at(design, running_maximum(design, plain_scores(design)), efforts)
+    budgets = np.full(len(efforts), NO_BUDGET)
+    return Rule(PLAIN, design.k, design.cap, 0.0, 0.0, None, efforts, budgets, *_told(design, ends))
+
+
+def _learned_rule(
     kind: int,
     design: Steps,
-    maxima: FloatArray,
-    thresholds: FloatArray,
-    *,
+    plain: Rule,
+    scores: FloatArray,
+    farthest: float,
+    points: int,
     weight: float = 0.0,
-    farthest: float = 0.0,
     forest: Forest | None = None,
 ) -> Rule:
-    ends = ends_at(design, maxima, thresholds)
-    recalls = np.minimum(ends.found, design.k).mean(1, dtype=np.float64) / design.k
-    costs = ends.distances.mean(1, dtype=np.float64).astype(np.float32)
-    return Rule(kind, design.k, design.cap, weight, farthest, forest, thresholds, recalls, costs)
+    """A rule by its scores, cut where plain searches that find as much have their 99th percentile: what it
+    spares most searches, it may not charge the slowest for."""
+    maxima = running_maximum(design, scores)
+    grid = threshold_grid(needed_scores(design, maxima), points)
+    recalls = _told(design, ends_at(design, maxima, grid))[0]
+    order = np.argsort(plain.recalls, kind="stable")
+    cuts = np.interp(np.maximum.accumulate(recalls), plain.recalls[order], plain.tails[order])
+    budgets = np.maximum.accumulate(cuts).astype(np.float32)
+    ends = ends_at(design, maxima, grid, payments(design, farthest, kind == FOREST), budgets)
+    return Rule(kind, design.k, design.cap, weight, farthest, forest, grid, budgets, *_told(design, ends))
 
 
 def _farthest(design: Steps) -> float:
@@ -204,20 +276,15 @@ def _farthest(design: Steps) -> float:
     return float(kth[np.isfinite(kth)].max(initial=0.0))
 
 
-def plain_rule(design: Steps, least: int) -> Rule:
-    """Searches with a fixed ef or nprobe of at least `least`."""
-    efforts = np.unique(np.round(np.geomspace(min(least, design.cap), design.cap, 80))).astype(np.float32)
-    return _rule(PLAIN, design, running_maximum(design, plain_scores(design)), efforts)
-
-
-def price_rules(design: Steps, weights: tuple[float, ...] = WEIGHTS, points: int = 160) -> list[Rule]:
+def price_rules(
+    design: Steps, plain: Rule, weights: tuple[float, ...] = WEIGHTS, points: int = 160
+) -> list[Rule]:
     """The price rules that are the cheapest for some recall."""
     farthest = _farthest(design)
     rules = []
     for weight in weights:
-        maxima = running_maximum(design, price_scores(design, weight, farthest))
-        grid = threshold_grid(needed_scores(design, maxima), points)
-        rules.append(_rule(PRICE, design, maxima, grid, weight=weight, farthest=farthest))
+        scores = price_scores(design, weight, farthest)
+        rules.append(_learned_rule(PRICE, design, plain, scores, farthest, points, weight=weight))
     best = {
         int(np.argmin([cost_at(rule.recalls, rule.costs, recall) for rule in rules]))
         for recall in (0.9, 0.95, 0.99, 0.999)
@@ -225,12 +292,11 @@ def price_rules(design: Steps, weights: tuple[float, ...] = WEIGHTS, points: int
     return [rules[i] for i in sorted(best)]
 
 
-def forest_rule(design: Steps, forest: Forest, points: int = 160) -> Rule:
-    """A rule of lists by their gain."""
+def forest_rule(design: Steps, plain: Rule, forest: Forest, points: int = 160) -> Rule:
+    """A rule of lists by their gain. The forest should have been trained on other queries."""
     farthest = _farthest(design)
-    maxima = running_maximum(design, forest_scores(design, forest, farthest))
-    grid = threshold_grid(needed_scores(design, maxima), points)
-    return _rule(FOREST, design, maxima, grid, farthest=farthest, forest=forest)
+    scores = forest_scores(design, forest, farthest)
+    return _learned_rule(FOREST, design, plain, scores, farthest, points, forest=forest)
 
 
 def cost_at(recalls: npt.NDArray[np.float64], costs: FloatArray, recall: float) -> float:

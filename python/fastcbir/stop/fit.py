@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcbir import _core
-from fastcbir.stop.curves import FOUND, Rule, Steps, forest_rule, plain_rule, price_rules
+from fastcbir.stop.curves import DISTANCES, FOUND, Rule, Steps, forest_rule, joined, plain_rule, price_rules
 from fastcbir.stop.forest import train_forest
 from fastcbir.stop.model import Curve, Model, encode
 
@@ -25,6 +25,7 @@ DESIGN_SHARE = 4  # one in so many queries chooses the rules, the others calibra
 MOST_DESIGN = 2048
 BATCH = 1024  # traces are long: so many at a time are held
 LARGEST_CAP = 4096
+WIDEST_GROUP = 4  # by how much the shares of filters learned about together may differ
 PROBED = 512  # queries by which the cap is found
 
 
@@ -44,6 +45,27 @@ class _Phases:
 
 
 @dataclass(frozen=True)
+class _Filters:
+    """Filters that let through about as much, or none at all; queries meet them by turns.
+
+    Attributes:
+        allow: as `Index.search` takes them; one None: no filter.
+        shares: least and most share of the vectors that they let through; (0, 0): no filter.
+    """
+
+    allow: tuple[npt.NDArray[Any] | None, ...] = (None,)
+    shares: tuple[float, float] = (0.0, 0.0)
+
+    def deal(self, part: slice) -> Iterator[tuple[npt.NDArray[Any] | None, slice]]:
+        """Each filter with its queries of the part."""
+        turns = len(self.allow)
+        for turn, allow in enumerate(self.allow):
+            first = part.start + (turn - part.start) % turns
+            if first < part.stop:
+                yield allow, slice(first, part.stop, turns)
+
+
+@dataclass(frozen=True)
 class _Queries:
     """Queries with their truth.
 
@@ -51,14 +73,16 @@ class _Queries:
         vectors: (Q, dim).
         own: (Q,) int64, the id of one that is a vector of the index; else -1.
         truth: (Q, largest k) float32 kernel values.
+        filters: that they come with.
     """
 
     vectors: npt.NDArray[Any]
     own: npt.NDArray[np.int64]
     truth: npt.NDArray[np.float32]
+    filters: _Filters
 
     def __len__(self) -> int:
-        return len(self.own)
+        return len(self.truth)
 
 
 def _draw(
@@ -83,6 +107,7 @@ def _truth(
     core: _core.Index,
     vectors: npt.NDArray[Any],
     own: npt.NDArray[np.int64],
+    filters: _Filters,
     k: int,
     budget_s: float,
     threads: int | None,
@@ -93,9 +118,13 @@ def _truth(
     done, size, begun = 0, 64, time.monotonic()
     while done < len(own):
         part = slice(done, min(done + size, len(own)))
-        parts.append(
-            core.nearest_values(vectors[part], k, own[part], threads, _shifted(progress, part.start))
-        )
+        found = np.empty((part.stop - done, k), np.float32)
+        for allow, some in filters.deal(part):
+            to = slice(some.start - done, None, some.step)
+            found[to] = core.nearest_values(vectors[some], k, own[some], allow, threads, None)
+        parts.append(found)
+        if progress is not None:
+            progress(part.stop, len(own))
         done = part.stop
         elapsed = time.monotonic() - begun
         if elapsed > budget_s:
@@ -118,19 +147,24 @@ class _Tracer:
     threads: int | None
 
     def __call__(self, part: slice, k: int, cap: int, progress: Progress | None = None) -> Steps:
-        queries = self.queries
-        offsets, rows = self.core.trace(
-            queries.vectors[part],
-            k,
-            cap,
-            queries.own[part],
-            queries.truth[part, k - 1],
-            self.largest_norm,
-            False,
-            self.threads,
-            progress,
-        )
-        return Steps(k, cap, offsets, rows)
+        queries, done = self.queries, 0
+        traced: list[Steps] = []
+        for allow, some in queries.filters.deal(part):
+            offsets, rows = self.core.trace(
+                queries.vectors[some],
+                k,
+                cap,
+                queries.own[some],
+                queries.truth[some, k - 1],
+                self.largest_norm,
+                allow,
+                False,
+                self.threads,
+                _shifted(progress, done),
+            )
+            traced.append(Steps(k, cap, offsets, rows))
+            done += len(traced[-1])
+        return joined(traced)
 
 
 def _batches(begin: int, end: int) -> Iterator[slice]:
@@ -139,18 +173,26 @@ def _batches(begin: int, end: int) -> Iterator[slice]:
 
 
 def _choose_cap(trace: _Tracer, k: int) -> int:
-    """How far traces go: until twice as far finds nothing more to speak of."""
+    """How far traces go: until twice as far finds nothing more to speak of. 0 where so few pass a filter that
+    they are always compared one by one."""
     probed = slice(0, min(PROBED, len(trace.queries)))
     core = trace.core
+    passing = trace.queries.filters.shares[1] * core.size()
     if isinstance(core, _core.Ivf):
         cap, limit = min(32, core.nlist), min(LARGEST_CAP, core.nlist)
     else:
         limit = min(max(LARGEST_CAP, 4 * k), core.size())
         cap = min(max(128, 2 * k), limit)
+    if passing:
+        steps = trace(slice(0, min(64, probed.stop)), k, 4 if isinstance(core, _core.Ivf) else max(k, 16))
+        if steps.rows[steps.last, DISTANCES].mean() >= passing:
+            return 0
     before = 0.0
     while True:
         steps = trace(probed, k, cap)
         recall = float(np.minimum(steps.rows[steps.last, FOUND], k).mean()) / k
+        if passing and steps.rows[steps.last, DISTANCES].mean() > 2 * passing:
+            return cap
         if cap >= limit or recall >= 0.9998 or (before > 0.9 and recall - before < 0.0002):
             return cap
         before, cap = recall, min(2 * cap, limit)
@@ -158,18 +200,51 @@ def _choose_cap(trace: _Tracer, k: int) -> int:
 
 def _curves_of(trace: _Tracer, design: int, k: int, seed: int, progress: Progress | None) -> list[Curve]:
     cap = _choose_cap(trace, k)
+    if cap == 0:
+        return []
     steps = trace(slice(0, design), k, cap, progress)
     rules: list[Rule]
     if isinstance(trace.core, _core.Ivf):
-        rules = [plain_rule(steps, 1), forest_rule(steps, train_forest(steps, seed))]
+        plain = plain_rule(steps, 1)
+        # Queries that trees were trained on flatter them.
+        trained = design * 2 // 3
+        forest = train_forest(steps.of(slice(0, trained)), seed)
+        rules = [plain, forest_rule(steps.of(slice(trained, design)), plain, forest)]
     else:
-        rules = [plain_rule(steps, k), *price_rules(steps)]
+        plain = plain_rule(steps, k)
+        rules = [plain, *price_rules(steps, plain)]
     counts: list[npt.NDArray[np.uint32]] = []
     for part in _batches(design, len(trace.queries)):
         steps = trace(part, k, cap, _shifted(progress, part.start))
         some = [rule.counts(steps) for rule in rules]
         counts = [a + b for a, b in zip(counts, some, strict=True)] if counts else some
-    return [rule.curve(count) for rule, count in zip(rules, counts, strict=True)]
+    shares = trace.queries.filters.shares
+    return [rule.curve(count, shares) for rule, count in zip(rules, counts, strict=True)]
+
+
+def _grouped(core: _core.Index, allow: Sequence[npt.ArrayLike]) -> list[_Filters]:
+    """Filters by how much they let through, strictest first: four times as much is another group."""
+    present = core.ids()
+    known: list[tuple[float, npt.NDArray[Any]]] = []
+    for given in allow:
+        one = np.asarray(given)
+        if one.dtype == np.bool_:
+            if one.ndim != 1 or (len(present) and len(one) <= present.max()):
+                raise ValueError(f"a mask must have an entry for each id up to the largest, got {one.shape}")
+            passing = int(one[present].sum())
+        else:
+            passing = int(np.isin(present, one).sum())
+        if passing == 0:
+            raise ValueError("each filter to learn from must let something through; one lets nothing")
+        known.append((passing / len(present), one))
+    known.sort(key=lambda pair: pair[0])
+    groups: list[list[tuple[float, npt.NDArray[Any]]]] = []
+    for pair in known:
+        if groups and pair[0] <= WIDEST_GROUP * groups[-1][0][0]:
+            groups[-1].append(pair)
+        else:
+            groups.append([pair])
+    return [_Filters(tuple(one for _, one in group), (group[0][0], group[-1][0])) for group in groups]
 
 
 def fit(
@@ -177,6 +252,8 @@ def fit(
     queries: npt.ArrayLike | None,
     *,
     ks: Sequence[int],
+    allow: Sequence[npt.ArrayLike],
+    shadow_every: int,
     max_queries: int,
     margin: float,
     budget_s: float,
@@ -199,28 +276,39 @@ def fit(
         raise ValueError(f"max_queries must be at least {LEAST_QUERIES}, got {max_queries}")
     if not margin >= 0:
         raise ValueError(f"margin must not be negative, got {margin}")
+    if not 0 <= shadow_every < 2**32:
+        raise ValueError(f"shadow_every must be 0 (none) or more, got {shadow_every}")
     vectors, removed = core.size(), core.removed_count()
     if vectors < LEAST_VECTORS:
         raise ValueError(f"an index learns from {LEAST_VECTORS} vectors on, this one has {vectors}")
     ks = sorted({min(k, vectors - 1) for k in ks})
     drawn, own, only_design = _draw(core, given, max_queries, seed)
-    phases = _Phases(progress, len(own) * (1 + len(ks)))
-    truth = _truth(core, drawn, own, ks[-1], budget_s / 2, threads, phases.phase(len(own)))
-    count = len(truth)
-    known = _Queries(drawn[:count], own[:count], truth)
-    design = min(only_design or min(count // DESIGN_SHARE, MOST_DESIGN), count - 1)
-    trace = _Tracer(core, known, core.largest_norm() if core.metric == "ip" else 0.0, threads)
-    curves = [curve for k in ks for curve in _curves_of(trace, design, k, seed, phases.phase(count))]
-    of_own = int((known.own >= 0).sum())
+    groups = [_Filters(), *_grouped(core, allow)]
+    phases = _Phases(progress, len(groups) * len(own) * (1 + len(ks)))
+    largest_norm = core.largest_norm() if core.metric == "ip" else 0.0
+    curves: list[Curve] = []
+    learned_from = own
+    budget_s /= 2 * len(groups)
+    for filters in groups:
+        truth = _truth(core, drawn, own, filters, ks[-1], budget_s, threads, phases.phase(len(own)))
+        count = len(truth)
+        design = min(only_design or min(count // DESIGN_SHARE, MOST_DESIGN), count - 1)
+        trace = _Tracer(core, _Queries(drawn, own, truth, filters), largest_norm, threads)
+        for k in ks:
+            curves += _curves_of(trace, design, k, seed, phases.phase(count))
+        if filters is groups[0]:
+            learned_from = own[:count]
+    of_own = int((learned_from >= 0).sum())
     model = Model(
         fingerprint=core.fingerprint(),
         vectors=vectors,
         removed=removed,
         learned_at=time.time(),
-        largest_norm=trace.largest_norm,
+        largest_norm=largest_norm,
         margin=margin,
         own_queries=of_own,
-        given_queries=count - of_own,
-        curves=curves,
+        given_queries=len(learned_from) - of_own,
+        shadow_every=shadow_every,
+        curves=sorted(curves, key=lambda curve: curve.shares[0]),
     )
     core.set_stop_model(encode(model))

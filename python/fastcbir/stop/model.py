@@ -17,9 +17,10 @@ FloatArray = npt.NDArray[np.float32]
 
 LANES, DEPTH, NODES, LEAVES, WIDTH = 16, 4, 15, 16, 8
 
-_VERSION = 1
+_VERSION = 2
 _HEADER = struct.Struct("<I5IQQdffIIIIII")
-_CURVE = struct.Struct("<IIIIIffi")
+_CURVE = struct.Struct("<IIIIIffiff")
+_CURVE_1 = struct.Struct("<IIIIIffi")  # of version 1, which had no filters, budgets and shadow searches
 _FOREST = struct.Struct("<64sIf32s24x")
 _FEATURE_NAMES = b"gap next/k first/k next/first lists since trend distances"
 
@@ -75,7 +76,10 @@ class Curve:
         weight: of PRICE.
         farthest: the k-th nearest of no query learned from was further away; 0 of PLAIN.
         forest: of FOREST.
+        shares: least and most share of the vectors that the filters learned from let through; (0, 0): no
+            filter.
         thresholds: (P,) float32, ascending.
+        budgets: (P,) float32, ascending: a search that has paid so many distances ends, whatever its score.
         costs: (P,) float32, mean distances a query at each, on the design queries.
         counts: (P, k + 1) uint32, at each threshold: held-out queries that found 0, 1, .. k of their k.
     """
@@ -87,7 +91,9 @@ class Curve:
     weight: float
     farthest: float
     forest: Forest | None
+    shares: tuple[float, float]
     thresholds: npt.NDArray[np.float32]
+    budgets: npt.NDArray[np.float32]
     costs: npt.NDArray[np.float32]
     counts: npt.NDArray[np.uint32]
 
@@ -109,7 +115,8 @@ class Model:
         largest_norm: of the vectors, under "ip"; else 0.
         margin: standard errors of the calibration that a promise keeps clear of its target.
         own_queries, given_queries: how many of each were learned from.
-        curves: ascending in k.
+        shadow_every: one in so many searches by recall is checked; 0: none.
+        curves: by filter, then by k.
     """
 
     fingerprint: tuple[int, int, int, int, int]
@@ -120,6 +127,7 @@ class Model:
     margin: float
     own_queries: int
     given_queries: int
+    shadow_every: int
     curves: list[Curve] = field(default_factory=list)
 
 
@@ -141,7 +149,7 @@ def encode(model: Model) -> bytes:
         model.own_queries,
         model.given_queries,
         len(forests),
-        0,
+        model.shadow_every,
         0,
     )
     parts = [header]
@@ -157,9 +165,11 @@ def encode(model: Model) -> bytes:
                 curve.weight,
                 curve.farthest,
                 next((i for i, forest in enumerate(forests) if forest is curve.forest), -1),
+                *curve.shares,
             )
         )
         parts.append(np.ascontiguousarray(curve.thresholds, "<f4").tobytes())
+        parts.append(np.ascontiguousarray(curve.budgets, "<f4").tobytes())
         parts.append(np.ascontiguousarray(curve.costs, "<f4").tobytes())
         parts.append(np.ascontiguousarray(curve.counts, "<u4").tobytes())
     for forest in forests:
@@ -176,14 +186,33 @@ def decode(data: bytes) -> Model:
     curves: list[Curve] = []
     forest_of: list[int] = []
     for _ in range(values[11]):
-        rule, k, cap, queries, points, weight, farthest, forest = _CURVE.unpack_from(data, at)
+        layout = _CURVE if values[0] > 1 else _CURVE_1
+        head: tuple[Any, ...] = (*layout.unpack_from(data, at), 0.0, 0.0)
+        rule, k, cap, queries, points, weight, farthest, forest, least, most = head[:10]
         forest_of.append(forest)
-        at += _CURVE.size
-        thresholds = np.frombuffer(data, "<f4", points, at)
-        costs = np.frombuffer(data, "<f4", points, at + 4 * points)
-        counts = np.frombuffer(data, "<u4", points * (k + 1), at + 8 * points).reshape(points, k + 1)
-        at += 8 * points + counts.nbytes
-        curves.append(Curve(rule, k, cap, queries, weight, farthest, None, thresholds, costs, counts))
+        at += layout.size
+        columns = 3 if values[0] > 1 else 2
+        numbers = np.frombuffer(data, "<f4", columns * points, at).reshape(columns, points)
+        at += numbers.nbytes
+        budgets = numbers[1] if columns == 3 else np.full(points, np.float32(3e38))
+        counts = np.frombuffer(data, "<u4", points * (k + 1), at).reshape(points, k + 1)
+        at += counts.nbytes
+        curves.append(
+            Curve(
+                rule,
+                k,
+                cap,
+                queries,
+                weight,
+                farthest,
+                None,
+                (least, most),
+                numbers[0],
+                budgets,
+                numbers[-1],
+                counts,
+            )
+        )
     forests: list[Forest] = []
     for _ in range(values[14]):
         _names, count, bias, linear = _FOREST.unpack_from(data, at)
@@ -193,6 +222,7 @@ def decode(data: bytes) -> Model:
     curves = [
         replace(curve, forest=forests[number]) if number >= 0 else curve
         for curve, number in zip(curves, forest_of, strict=True)
+        if number < 0 or values[0] > 1  # trees of the first version knew another k-th nearest
     ]
     return Model(
         fingerprint=values[1:6],
@@ -203,5 +233,6 @@ def decode(data: bytes) -> Model:
         margin=values[10],
         own_queries=values[12],
         given_queries=values[13],
+        shadow_every=values[15],
         curves=curves,
     )

@@ -12,7 +12,7 @@ from fastcbir import _core
 from fastcbir.stop.model import PLAIN, Curve, Model, decode
 from fastcbir.types import StopReason
 
-__all__ = ["RecallReport", "RecallRow", "report_of"]
+__all__ = ["Measured", "RecallReport", "RecallRow", "report_of"]
 
 RULES = ("plain", "price", "forest")
 TARGETS = (0.9, 0.95, 0.99, 0.999)
@@ -31,6 +31,8 @@ class RecallRow(NamedTuple):
         low, high: its 95 % interval.
         distances: mean number of a query.
         plain_distances: of the cheapest fixed ef or nprobe that can promise the same; NaN if none can.
+        shares: least and most share of the vectors that a filter lets through, for searches with one; (0, 0)
+            for those without.
     """
 
     k: int
@@ -43,6 +45,33 @@ class RecallRow(NamedTuple):
     high: float
     distances: float
     plain_distances: float
+    shares: tuple[float, float] = (0.0, 0.0)
+
+
+class Measured(NamedTuple):
+    """What searches by recall found, of one in `shadow_every` that was repeated at full length.
+
+    Attributes:
+        k, target: what was asked for.
+        probability: that of each query to reach the target; 0: their mean is to.
+        filtered: whether with `allow`.
+        searches: that were repeated.
+        recall: their mean recall (with a probability: the share that reached the target) of what the full
+            length finds.
+        low, high: its 95 % interval.
+        strictness: the target is planned for as if only a 2^strictness-th might be missed of what may; above
+            0 once more was missed than chance explains.
+    """
+
+    k: int
+    target: float
+    probability: float
+    filtered: bool
+    searches: int
+    recall: float
+    low: float
+    high: float
+    strictness: float
 
 
 @dataclass(frozen=True)
@@ -50,7 +79,8 @@ class RecallReport:
     """What an index can promise.
 
     Attributes:
-        rows: by k, then by target.
+        rows: by filter, then by k, then by target.
+        measured: what searches found since it learned, or was loaded; by k and target.
         own_queries: vectors of the index itself that were learned from.
         given_queries: queries of yours that were.
         vectors: in the index when it learned; vectors_now: in it now; removed: since.
@@ -58,6 +88,7 @@ class RecallReport:
     """
 
     rows: list[RecallRow]
+    measured: list[Measured]
     own_queries: int
     given_queries: int
     vectors: int
@@ -79,9 +110,22 @@ class RecallReport:
         for row in self.rows:
             saved = f"{row.plain_distances:8.0f}" if np.isfinite(row.plain_distances) else "       -"
             note = row.rule if row.promised else f"not promised: {row.reason.name}"
+            if row.shares[1]:
+                note += f", filters that let {row.shares[0]:.2g} to {row.shares[1]:.2g} through"
             lines.append(
                 f"{row.k:5d}  {row.target:6.3f}  {row.recall:.4f} ({row.low:.4f}-{row.high:.4f})  "
                 f"{row.distances:9.0f}{saved}  {note}"
+            )
+        for one in self.measured:
+            aim = (
+                f"{one.probability:g} of queries to reach {one.target:g}"
+                if one.probability
+                else f"{one.target:g}"
+            )
+            stricter = f"; planned 2^{one.strictness:.1f} times as strictly" if one.strictness else ""
+            lines.append(
+                f"measured, k = {one.k}{', filtered' if one.filtered else ''}, asked for {aim}: "
+                f"{one.recall:.4f} ({one.low:.4f}-{one.high:.4f}) in {one.searches} searches{stricter}"
             )
         return "\n".join(lines)
 
@@ -97,9 +141,9 @@ def _interval(curve: Curve, at: int) -> tuple[float, float, float]:
     return mean, max(low, 0.0), min(mean + 1.96 * deviation, 1.0)
 
 
-def _row(core: _core.Index, model: Model, k: int, target: float) -> RecallRow:
-    reason, rule, threshold, _estimate, distances = core.stop_plan(k, target, 0.0)
-    curves = [curve for curve in model.curves if curve.k == k]
+def _row(core: _core.Index, model: Model, shares: tuple[float, float], k: int, target: float) -> RecallRow:
+    reason, rule, threshold, _estimate, distances = core.stop_plan(k, target, 0.0, shares[0])
+    curves = [curve for curve in model.curves if curve.k == k and curve.shares == shares]
     at = [
         (curve, int(np.searchsorted(curve.thresholds, np.float32(threshold))))
         for curve in curves
@@ -121,7 +165,30 @@ def _row(core: _core.Index, model: Model, k: int, target: float) -> RecallRow:
         high,
         float("nan") if distances is None else distances,
         plain_distances,
+        shares,
     )
+
+
+def _measured(core: _core.Index) -> list[Measured]:
+    rows = []
+    for k, target, probability, filtered, searches, missed, deviation, strictness in core.shadows():
+        mean = 1 - missed
+        reach = 1.96 * deviation / np.sqrt(searches)
+        low = mean - max(reach, 3 / searches if missed == 0 else 0.0)
+        rows.append(
+            Measured(
+                k,
+                round(target, 6),
+                round(probability, 4),
+                filtered,
+                searches,
+                mean,
+                max(float(low), 0.0),
+                min(float(mean + reach), 1.0),
+                strictness,
+            )
+        )
+    return sorted(rows)
 
 
 def report_of(core: _core.Index) -> RecallReport:
@@ -130,9 +197,10 @@ def report_of(core: _core.Index) -> RecallReport:
     if not data:
         raise ValueError("the index has not learned when to stop: call fit_stop() once")
     model = decode(data)
-    ks = sorted({curve.k for curve in model.curves})
+    kinds = sorted({(curve.shares, curve.k) for curve in model.curves})
     return RecallReport(
-        rows=[_row(core, model, k, target) for k in ks for target in TARGETS],
+        rows=[_row(core, model, shares, k, target) for shares, k in kinds for target in TARGETS],
+        measured=_measured(core),
         own_queries=model.own_queries,
         given_queries=model.given_queries,
         vectors=model.vectors,
