@@ -56,7 +56,7 @@ test-benchmarks: installed ## The benchmarks, for some seconds, so that they can
 	$(BIN)/pytest benchmarks/ --smoke
 
 test-export: installed ## Converting models, against torch (installs it where it is missing)
-	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet torch torchvision timm transformers safetensors tokenizers
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet torch torchvision timm transformers safetensors tokenizers kornia
 	$(BIN)/pytest tests/export
 
 sanitize: tools ## C++ tests under AddressSanitizer + UndefinedBehaviorSanitizer, then under ThreadSanitizer

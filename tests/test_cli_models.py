@@ -97,6 +97,17 @@ def test_what_can_not_be_done(cli: Cli, small: Path, tmp_path: Path) -> None:
     assert code == 2 and "--variant" in err
     code, _, err = cli("export", "efficientnet-lite0", "--variant", "int8")
     assert code == 2 and "--photos" in err
+    code, _, err = cli("export", "nothing")
+    assert code == 4 and "no model is named 'nothing'; expected one of: efficientnet-lite0" in err
+    code, _, err = cli("export", "nothing", "--weights", small)
+    assert code == 2 and "nothing to convert for 'nothing'; weights are taken for resnet18" in err
+    code, _, err = cli("export", "color-layout", "--variant", "int8", "--photos", tmp_path)
+    assert code in (1, 4) and "Traceback" not in err
+    code, _, err = cli("models", "verify", "nothing")
+    assert code == 4 and "no added model 'nothing'" in err
+    (tmp_path / "photo.jpg").write_bytes(b"no model")
+    code, _, err = cli("models", "add", tmp_path / "photo.jpg")
+    assert code == 4 and "photo.jpg is no ONNX model that can be opened; expected an .onnx file" in err
     code, _, err = cli("models", "add", small, "--mean", "a,b,c")
     assert code == 2 and "three numbers" in err
     code, _, err = cli("models", "pull", "nothing")

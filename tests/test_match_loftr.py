@@ -214,8 +214,12 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
         loftr_graphs({**tensors, "more": gone})
     with pytest.raises(ModelError, match="optimal transport"):
         loftr_graphs({**tensors, "matcher.coarse_matching.bin_score": gone})
-    with pytest.raises(ModelError, match="can't read the weights"):
-        load_loftr(tmp_path / "outdoor_ds.ckpt")
+    for name in ("outdoor_ds.ckpt", "nowhere.ckpt"):  # that it is not there comes before what it is called
+        with pytest.raises(ModelError, match=rf"can't read the weights .*{name}: No such file"):
+            load_loftr(tmp_path / name)
+    with pytest.raises(ModelError, match=r"mine\.onnx: this is no ONNX model.*expected Coarse LoFTR's"):
+        (tmp_path / "mine.onnx").write_bytes(b"no model")
+        load_matcher(f"loftr-coarse:{tmp_path / 'mine.onnx'}")
     with pytest.raises(ModelError, match="name it, as in loftr:"):
         load_matcher("loftr")
     with pytest.raises(ModelError, match="this is no"):

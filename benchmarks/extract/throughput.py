@@ -4,7 +4,8 @@
 
 Both get the same files, the same resizing and the same network (random weights: the time is the same), and
 all cores that the process may use. Needs the extra "export". Each round runs both, one after the other;
-medians are told. PHOTOS is searched for .jpg files; few are repeated until there are 256.
+medians are told, and the computing time of all threads and workers, which other programs disturb less. PHOTOS
+is searched for .jpg files; few are repeated until there are 256.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 import time
 import warnings
@@ -31,16 +33,30 @@ from fastcbir.extract.onnx_session import core_count
 PHOTOS = 256
 
 
-def ours(card: ModelCard, paths: list[Path]) -> tuple[float, Extractor]:
+Rate = dict[str, float]
+
+
+def rate(count: int, start: tuple[float, float]) -> Rate:
+    """Photos a second since `start`, and seconds of computing a photo."""
+    seconds, computing = now()
+    return {"rate": count / (seconds - start[0]), "cpu": (computing - start[1]) / count}
+
+
+def now() -> tuple[float, float]:
+    """The clock, and what this process and its ended workers have computed so far, in seconds."""
+    return time.perf_counter(), sum(os.times()[:4])
+
+
+def ours(card: ModelCard, paths: list[Path]) -> tuple[Rate, Extractor]:
     extractor = load_extractor(card.name)
     extractor.extract([paths[0]])
-    start = time.perf_counter()
+    start = now()
     count = sum(1 for _ in extractor.stream(paths))
     assert count == len(paths)
-    return time.perf_counter() - start, extractor
+    return rate(count, start), extractor
 
 
-def theirs(network: networks.Network, card: ModelCard, paths: list[Path], batch: int, workers: int) -> float:
+def theirs(network: networks.Network, card: ModelCard, paths: list[Path], batch: int, workers: int) -> Rate:
     torch, vision = frameworks.torch(), frameworks.torchvision()
     from PIL import Image
 
@@ -67,10 +83,10 @@ def theirs(network: networks.Network, card: ModelCard, paths: list[Path], batch:
     network.module.eval()
     with torch.no_grad():
         network.forward(torch.zeros(batch, 3, rule.size, rule.size))
-        start = time.perf_counter()
+        start = now()
         count = sum(len(network.forward(images)[0]) for images in loader)
     assert count == len(paths)
-    return time.perf_counter() - start
+    return rate(count, start)
 
 
 def main() -> None:
@@ -94,29 +110,42 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["FASTCBIR_MODELS"] = folder
         card = store.put(replace(row.card, name="bench", preprocessing=rule), convert(row, network).onnx)
-        fast, profile, slow = [], None, {}
+        runs: dict[str, list[Rate]] = {}
+        profile = None
+
+        def keep(name: str, found: Rate) -> None:
+            runs.setdefault(name, []).append(found)
+            print(f"{name}: {found['rate']:.1f}/s, {found['cpu'] * 1e3:.1f} ms", file=sys.stderr, flush=True)
+
         for _ in range(options.rounds):
-            seconds, extractor = ours(card, paths)
-            fast.append(len(paths) / seconds)
+            found, extractor = ours(card, paths)
+            keep("fastcbir", found)
             profile = asdict(extractor.timings.total())
             for batch, workers in ((32, core_count()), (32, 0)):
-                rate = len(paths) / theirs(network, card, paths, batch, workers)
-                slow.setdefault(f"batch {batch}, {workers} workers", []).append(rate)
-    best = max(median(rates) for rates in slow.values())
+                name = f"torch, batch {batch}, {workers} workers"
+                keep(name, theirs(network, card, paths, batch, workers))
+
+    def middle(name: str, what: str) -> float:
+        return median(each[what] for each in runs[name])
+
+    others = [name for name in runs if name != "fastcbir"]
     told = {
         "machine": describe_machine(["numpy", "onnxruntime", "pillow", "torch", "torchvision"]),
         "photos": len(paths),
         "backbone": options.backbone,
-        "fastcbir": fast,
-        "torch": slow,
-        "ratio": median(fast) / best,
+        "runs": runs,
+        "ratio": middle("fastcbir", "rate") / max(middle(name, "rate") for name in others),
+        "ratio_of_computing": min(middle(name, "cpu") for name in others) / middle("fastcbir", "cpu"),
         "profile": profile,
     }
     print(f"{options.backbone}, {len(paths)} photos, {core_count()} cores")
-    print(f"  fastcbir {median(fast):.1f} photos/s ({', '.join(f'{rate:.1f}' for rate in fast)})")
-    for name, rates in slow.items():
-        print(f"  torch, {name}: {median(rates):.1f} photos/s ({', '.join(f'{rate:.1f}' for rate in rates)})")
-    print(f"  ratio to the better: {told['ratio']:.2f}")
+    for name, rates in runs.items():
+        told_rates = ", ".join(f"{each['rate']:.1f}" for each in rates)
+        cost = 1e3 * middle(name, "cpu")
+        print(
+            f"  {name}: {middle(name, 'rate'):.1f} photos/s ({told_rates}); {cost:.1f} ms of computing each"
+        )
+    print(f"  ratio to the better: {told['ratio']:.2f}; of computing: {told['ratio_of_computing']:.2f}")
     print(f"  profile of ours: {json.dumps(profile)}")
     if options.out is not None:
         options.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

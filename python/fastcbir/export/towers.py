@@ -41,7 +41,7 @@ def convert(entry: ZooEntry, weights: Path | None, files: Path) -> tuple[Exporte
     Raises:
         ModelError: a file is missing or the weights don't fit.
     """
-    config, tokenizer = _read(files / "config.json"), _read(files / "tokenizer.json")
+    config, tokenizer = (_read(files / name, entry.name) for name in ("config.json", "tokenizer.json"))
     torch, library = frameworks.torch(), frameworks.transformers()
     clip = json.loads(config).get("model_type") == "clip"
     own = (library.CLIPConfig if clip else library.SiglipConfig).from_dict(json.loads(config))
@@ -89,8 +89,11 @@ def _vector(found: Any) -> Any:
     return getattr(found, "pooler_output", found)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, model: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ModelError(f"exporting needs {path.name}, but {path}: {error.strerror or error}") from error
+        raise ModelError(
+            f"exporting {model} needs {path.name} beside the weights, and {path} can't be read "
+            f"({error.strerror or error}); `fastcbir models pull {model}` fetches all of them"
+        ) from error

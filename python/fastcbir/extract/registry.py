@@ -55,7 +55,7 @@ def onnx_of(card: ModelCard) -> bytes:
         return efficientnet_lite.onnx_file()
     path = store.model_path(card.name)
     if not path.is_file():
-        raise ModelError(f"{card.name} has no ONNX file")
+        raise ModelError(f"{card.name} is computed and has no ONNX file, expected a model that is a network")
     return path.read_bytes()
 
 

@@ -99,7 +99,12 @@ def add(
         data = file.read_bytes()
     except OSError as error:
         raise ModelError(f"{file}: can't be read: {error.strerror or error}") from error
-    session = open_session(data)
+    try:
+        session = open_session(data)
+    except ModelError as error:
+        raise ModelError(
+            f"{file} is no ONNX model that can be opened; expected an .onnx file: {error}"
+        ) from error
     fixed = _fixed_side(session, file)
     if fixed is not None and size not in (None, fixed):
         raise ModelError(f"{file} takes {fixed} x {fixed} pixels alone, got size {size}")
@@ -180,6 +185,11 @@ def _fixed_side(session: Any, file: Path) -> int | None:
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type != "tensor(float)":
         told = ", ".join(f"{each.name} {each.shape} {each.type}" for each in inputs)
         raise ModelError(f"{os.fspath(file)} takes {told}; expected one input (N, 3, H, W) of float32")
+    channels = inputs[0].shape[1]
+    if isinstance(channels, int) and channels != 3:
+        raise ModelError(
+            f"{os.fspath(file)} takes photos of {channels} channels; expected 3, for red, green and blue"
+        )
     sides = [side for side in inputs[0].shape[2:] if isinstance(side, int)]
     if not sides:
         return None
@@ -196,7 +206,11 @@ def _outputs(session: Any, rule: Preprocessing, file: Path) -> dict[str, Any]:
     try:
         found = session.run(names, {session.get_inputs()[0].name: photo})
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
-        raise ModelError(f"{file} failed on a photo of {rule.size} x {rule.size} pixels: {error}") from error
+        said = " ".join(str(error).split())
+        raise ModelError(
+            f"{file} failed on a photo of {rule.size} x {rule.size} pixels ({said}); where it takes another "
+            "size, name it with size="
+        ) from error
     return dict(zip(names, found, strict=True))
 
 

@@ -198,16 +198,18 @@ def load_loftr(
         ModelError: the file can't be read, is no such checkpoint, or has a name that tells no encoding.
     """
     path = Path(path).expanduser()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"can't read the weights {path}: {error.strerror or error}; expected a published LoFTR checkpoint"
+        ) from error
     known = encoding or ENCODINGS.get(path.stem)
     if known is None:
         raise ModelError(
             f"{path.name} is no published checkpoint's name ({', '.join(ENCODINGS)}); rename it, or load it "
             'by load_loftr(path, encoding="exact"), or "rounded" for weights of the first release'
         )
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"can't read the weights {path}: {error.strerror or error}") from error
     digest = hashlib.sha256(data).hexdigest()[:16]
     made: dict[str, bytes] = {}
 

@@ -194,9 +194,14 @@ def load_coarse_loftr(
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"can't read the weights {path}: {error.strerror or error}") from error
+        raise ModelError(
+            f"can't read the weights {path}: {error.strerror or error}; expected Coarse LoFTR's ONNX file"
+        ) from error
     digest = hashlib.sha256(data).hexdigest()[:16]
-    first, second, scale = cut(data)
+    try:
+        first, second, scale = cut(data)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}; expected Coarse LoFTR's published ONNX file") from error
     name = f"loftr-coarse-{digest}-r{_REVISION}"
     features = Network(cached(f"{name}-a.onnx", lambda: first), provider=provider, threads=threads)
     transformer = Network(cached(f"{name}-b.onnx", lambda: second), provider=provider, threads=threads)
