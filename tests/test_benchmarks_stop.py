@@ -11,11 +11,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.stop import learned, rules
+from benchmarks.stop import learned, lists, rules
 from benchmarks.stop.__main__ import main
 from benchmarks.stop.data import thinned
 from benchmarks.stop.judge import Oracle, chosen
 
+import fastcbir as fc
 from fastcbir.stop.curves import Steps
 
 pytest.importorskip("matplotlib", reason="the benchmarks need the extra 'bench'")
@@ -89,9 +90,30 @@ def test_it_runs(tmp_path: Path, with_trees: bool) -> None:
         pytest.skip("LightGBM is not installed: pip install 'fastcbir[learn]'")
     rest = ["--no-times"] if with_trees else ["--no-learned"]
     assert main(["--smoke", "--k", "10", "--out", str(tmp_path), *rest]) == 0
-    told = json.loads((tmp_path / "stop-smoke-none.json").read_text())
+    told = json.loads((tmp_path / "stop-smoke-hnsw-none.json").read_text())
     names = {row["rule"] for row in told["simulated"][0]["rules"]}
-    assert {"product", "ef", "price", "gamma", "patience"} <= names
+    assert {"product", "fixed", "price", "gamma", "patience"} <= names
     assert ({"LAET", "DARTH", "P(found)", "gain trees"} <= names) == with_trees
     assert ("times" in told) != with_trees
-    assert (tmp_path / "stop-smoke-none-k10.png").stat().st_size > 0
+    assert (tmp_path / "stop-smoke-hnsw-none-k10.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("codec", ["none", "rabitq2"])
+def test_it_runs_on_lists(tmp_path: Path, codec: str) -> None:
+    trees = [] if learned.available() else ["--no-learned"]
+    arguments = ["--smoke", "--k", "1", "--method", "ivf", "--codec", codec, "--no-times", *trees]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    told = json.loads((tmp_path / f"stop-smoke-ivf-{codec}.json").read_text())
+    names = {row["rule"] for row in told["simulated"][0]["rules"]}
+    assert {"product", "fixed", "forest", "SPANN", "patience", "ConANN", "APS"} <= names
+
+
+def test_centroids_are_read_from_the_file() -> None:
+    rng = np.random.default_rng(2)
+    vectors = np.repeat(rng.standard_normal((8, 20)), 50, axis=0).astype(np.float32)
+    index = fc.Index(20, fc.Ivf(nlist=8, codec=None))
+    index.add(vectors)
+    found = lists.centroids_of(index)
+    assert found.shape == (8, 20)
+    apart = np.linalg.norm(found[:, None] - vectors[None, ::50], axis=2)
+    assert (np.sort(apart.min(0))[:4] < 1e-3).all()

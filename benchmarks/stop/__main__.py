@@ -14,7 +14,7 @@ import numpy as np
 
 import fastcbir as fc
 from benchmarks.machine import describe_machine
-from benchmarks.stop import learned, pictures, rules
+from benchmarks.stop import learned, lists, pictures, rules
 from benchmarks.stop.data import Asked, load, smoke, traced
 from benchmarks.stop.judge import TARGETS, judge
 from benchmarks.stop.times import compare
@@ -28,10 +28,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--held", type=int, default=6000, help="vectors kept out of the index as queries")
     parser.add_argument("--others", type=int, default=2000, help="at most so many of the dataset's queries")
     parser.add_argument("--k", type=int, action="append", help="repeatable; 1, 10 and 100 by default")
+    parser.add_argument("--method", choices=("hnsw", "ivf", "imi"), default="hnsw")
     parser.add_argument("--codec", choices=("none", "rabitq1", "rabitq2"), default="none")
     parser.add_argument("--m", type=int, default=16)
     parser.add_argument("--ef-construction", type=int, default=200)
-    parser.add_argument("--most-ef", type=int, default=1024, help="how far traces go at most")
+    parser.add_argument("--most-ef", type=int, default=1024, help="how far traces go at most, in ef or lists")
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--no-times", action="store_true", help="simulate only")
     parser.add_argument("--no-learned", action="store_true", help="leave out what LightGBM trains")
@@ -42,7 +43,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _built(asked: Asked, given: argparse.Namespace) -> fc.Index:
     codec = None if given.codec == "none" else given.codec
-    method = fc.Hnsw(m=given.m, ef_construction=given.ef_construction, codec=codec)
+    method = {
+        "hnsw": lambda: fc.Hnsw(m=given.m, ef_construction=given.ef_construction, codec=codec),
+        "ivf": lambda: fc.Ivf(codec=codec),
+        "imi": lambda: fc.Imi(codec=codec),
+    }[given.method]()
     index = fc.Index(asked.base.shape[1], method, metric=asked.metric, dtype=str(asked.base.dtype))  # type: ignore[arg-type]
     index.add(asked.base)
     return index
@@ -53,19 +58,29 @@ def _simulated(
 ) -> dict[str, Any]:
     steps = traced(index, asked, truth, k, given.most_ef)
     design = slice(0, asked.held // 3)
-    plain = rules.plain(steps, design)
-    families: dict[str, Sequence[rules.Outcome]] = rules.families(steps, design)
-    told: dict[str, Any] = {"k": k, "traced_ef": steps.cap}
-    if learned.available() and not given.no_learned:
-        trained, told["learning_seconds"] = learned.families(steps, asked.queries, design)
-        families.update(trained)
-    tested = slice(design.stop, asked.held)
+    trees = learned.available() and not given.no_learned
+    told: dict[str, Any] = {"k": k, "traced_to": steps.cap}
     told["least_distances"] = pictures.least_distances(steps)
-    told["scanning_heap"] = pictures.scanning_heap(steps, tested, asked.base.shape[1], TARGETS)
-    pictures.draw(
-        f"{asked.name}, k = {k}", steps, families, plain[0], tested, stem.with_name(f"{stem.name}-k{k}.png")
-    )
-    with_plain = {"product": [*plain, *families["price"]], "ef": plain, **families}
+    tested = slice(design.stop, asked.held)
+    if given.method == "hnsw":
+        plain, own = rules.plain(steps, design), "price"
+        families: dict[str, Sequence[rules.Outcome]] = rules.families(steps, design)
+        if trees:
+            trained, told["learning_seconds"] = learned.families(steps, asked.queries, design)
+            families.update(trained)
+        told["scanning_heap"] = pictures.scanning_heap(steps, tested, asked.base.shape[1], TARGETS)
+        pictures.draw(
+            f"{asked.name}, k = {k}",
+            steps,
+            families,
+            plain[0],
+            tested,
+            stem.with_name(f"{stem.name}-k{k}.png"),
+        )
+    else:
+        plain, own = lists.plain(steps, design), "forest"
+        families = lists.families(steps, design, asked.queries, index, trees)
+    with_plain = {"product": [*plain, *families[own]], "fixed": plain, **families}
     told["rules"] = judge(
         with_plain, plain[0], steps, design.stop, asked.held, splits=given.splits, worth=("product",)
     )
@@ -108,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = load(given.dataset, given.held, given.n, given.others)
     ks = given.k or ([1, 10] if given.smoke else [1, 10, 100])
     name = slug_of(asked.name.replace(",", ""))
-    stem = given.out / f"stop-{name}-{given.codec}"
+    stem = given.out / f"stop-{name}-{given.method}-{given.codec}"
     begun = time.perf_counter()
     index = _built(asked, given)
     told: dict[str, Any] = {

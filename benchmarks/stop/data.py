@@ -1,4 +1,4 @@
-"""Queries held out of a graph, and traces of searches for them that go further than any rule will."""
+"""Queries held out of an index, and traces of searches for them that go further than any rule will."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def smoke(held: int = 450, others: int = 50) -> Asked:
 
 
 def traced(index: fc.Index, asked: Asked, truth: npt.NDArray[np.float32], k: int, most: int) -> Steps:
-    """Detailed traces of all queries; ef is doubled until that finds nothing more to speak of.
+    """Detailed traces of all queries; ef, or nprobe, is doubled until that finds nothing more to speak of.
 
     Args:
         truth: (Q, at least k) kernel values of the nearest.
-        most: the largest ef.
+        most: the largest ef or nprobe.
     """
     core = index._core
     queries = asked.queries
@@ -79,8 +79,9 @@ def traced(index: fc.Index, asked: Asked, truth: npt.NDArray[np.float32], k: int
         found = core.trace(queries[part], k, cap, own, truth[part, k - 1], largest, None, True, 1, None)
         return Steps(k, cap, *found)
 
-    most = min(most, len(index))
-    cap, before = min(max(128, 2 * k), most), 0.0
+    lists = index.info().get("nlist")
+    most = min(most, lists or len(index))
+    cap, before = min(32 if lists else max(128, 2 * k), most), 0.0
     while cap < most:
         probe = steps(slice(0, 256), cap)
         recall = float(np.minimum(probe.rows[probe.last, FOUND], k).mean()) / k

@@ -28,7 +28,7 @@ from fastcbir.stop.curves import (
     Steps,
 )
 
-__all__ = ["available", "families"]
+__all__ = ["TREES", "available", "families", "train"]
 
 TREES = {"max_depth": 4, "num_leaves": 16, "learning_rate": 0.15, "lambda_l2": 1.0, "min_data_in_leaf": 100}
 
@@ -42,9 +42,10 @@ def available() -> bool:
     return True
 
 
-def _train(
+def train(
     rows: npt.NDArray[Any], labels: npt.NDArray[Any], objective: str, rounds: int, **given: Any
 ) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]:
+    """A model of the labels: from rows to raw scores."""
     import lightgbm
 
     options = {"objective": objective, "verbose": -1, "num_threads": 1, "seed": 0, "deterministic": True}
@@ -125,7 +126,7 @@ def _laet(views: _Views, queries: npt.NDArray[Any]) -> list[Outcome]:
         for with_query in (False, True):
             shown = np.column_stack([scalars, queries.astype(np.float32)]) if with_query else scalars
             labels = np.log2(least[views.train][known])
-            model = _train(
+            model = train(
                 shown[views.train][known], labels, "regression", 100, num_leaves=31, learning_rate=0.2
             )
             predicted = np.maximum(model(shown), 0)
@@ -142,7 +143,7 @@ def _darth(views: _Views) -> list[Outcome]:
     nears the target (the first and longest: half of what training queries needed; the shortest: a tenth)."""
     steps = views.steps
     recall = steps.rows[:, FOUND] / steps.k
-    model = _train(views.darth[views.training], recall[views.training], "regression", 100)
+    model = train(views.darth[views.training], recall[views.training], "regression", 100)
     predicted = model(views.darth)
     sizes = np.diff(steps.offsets)
     column = np.arange(len(predicted)) - first_rows(steps)
@@ -185,7 +186,7 @@ def _classified(views: _Views) -> list[Outcome]:
     labels = (steps.rows[:, FOUND] / steps.k)[views.training]
     outcomes = []
     for label, shown in (("DARTH's features", views.darth), ("ours", views.free)):
-        model = _train(shown[views.training], labels, "cross_entropy", 48, **TREES)
+        model = train(shown[views.training], labels, "cross_entropy", 48, **TREES)
         outcomes.append(ended(label, steps, model(shown).astype(np.float32), views.choose))
     return outcomes
 
@@ -199,7 +200,7 @@ def _gain(views: _Views, rounds: int = 48, further: float = 1.5) -> list[Outcome
         paid = part.rows[begin:end, DISTANCES]
         later[begin:end] = begin + np.searchsorted(paid, further * paid, "right") - 1
     gained = (part.rows[later, FOUND] - part.rows[:, FOUND]) / part.k
-    model = _train(views.free[views.training], np.clip(gained, 0, 1), "cross_entropy", rounds, **TREES)
+    model = train(views.free[views.training], np.clip(gained, 0, 1), "cross_entropy", rounds, **TREES)
     log_gain = -np.logaddexp(0, -model(views.free))
     scores = np.log(steps.rows[:, DISTANCES]) - log_gain
     return [ended("gain", steps, scores.astype(np.float32), views.choose)]

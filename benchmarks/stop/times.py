@@ -1,4 +1,4 @@
-"""The product's own time: search(recall=) beside the ef that finds as much, on queries not learned from."""
+"""The product's own time: search(recall=) beside the ef or nprobe that finds as much, on new queries."""
 
 from __future__ import annotations
 
@@ -62,26 +62,29 @@ def compare(
     report = index.fit_stop(learn, k=tuple(kth), margin=0.0, threads=1)
     seconds = time.perf_counter() - begun
     rules = {(row.k, row.target): row.rule for row in report.rows if row.promised}
+    lists = index.info().get("nlist")
+    effort = "nprobe" if lists else "ef"
     rows = []
     for k, truth in kth.items():
-        efs = np.unique(np.round(np.geomspace(k, min(4096, len(index)), 60)).astype(int)).tolist()
+        span = (1, lists) if lists else (k, min(4096, len(index)))
+        efs = np.unique(np.round(np.geomspace(*span, 60)).astype(int)).tolist()
         found: dict[int, float] = {}
         for target in targets:
             if (k, target) not in rules:
                 continue
             achieved = _recall(index.search(test, k, recall=target, threads=1), truth)
-            low, high = _bracket(index, test, truth, k, efs, achieved, found)
+            low, high = _bracket(index, test, truth, k, effort, efs, achieved, found)
             searches: list[Callable[[], object]] = [
                 lambda k=k, target=target: index.search(test, k, recall=target, threads=1),  # type: ignore[misc]
-                lambda k=k, low=low: index.search(test, k, ef=low, threads=1),  # type: ignore[misc]
-                lambda k=k, high=high: index.search(test, k, ef=high, threads=1),  # type: ignore[misc]
+                lambda k=k, low=low: index.search(test, k, threads=1, **{effort: low}),  # type: ignore[misc]
+                lambda k=k, high=high: index.search(test, k, threads=1, **{effort: high}),  # type: ignore[misc]
             ]
             cpu = _interleaved(searches, rounds)
             share = _between(found[low], found[high], achieved)
             plain = (1 - share) * cpu[1] + share * cpu[2]
             singles: list[Callable[[npt.NDArray[Any]], object]] = [
                 lambda query, k=k, target=target: index.search(query, k, recall=target, threads=1),  # type: ignore[misc]
-                lambda query, k=k, high=high: index.search(query, k, ef=high, threads=1),  # type: ignore[misc]
+                lambda query, k=k, high=high: index.search(query, k, threads=1, **{effort: high}),  # type: ignore[misc]
             ]
             tail = _p99(singles, test[:1000])
             rows.append(
@@ -107,6 +110,7 @@ def _bracket(
     test: npt.NDArray[Any],
     truth: npt.NDArray[np.float32],
     k: int,
+    effort: str,
     efs: list[int],
     recall: float,
     found: dict[int, float],
@@ -115,7 +119,7 @@ def _bracket(
 
     def of(ef: int) -> float:
         if ef not in found:
-            found[ef] = _recall(index.search(test, k, ef=ef, threads=1), truth)
+            found[ef] = _recall(index.search(test, k, threads=1, **{effort: ef}), truth)
         return found[ef]
 
     low, high = 0, len(efs) - 1

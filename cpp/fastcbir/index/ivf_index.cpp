@@ -223,10 +223,14 @@ void IvfIndex::search_one(const Batch& batch, std::size_t query_index, std::size
 }
 
 void IvfIndex::search_batch(const Batch& batch) const {
-  const bool few = batch.plan.reason == StopReason::target && batch.few_pass();
-  if (batch.plan.reason == StopReason::target && !few) return search_for_target(batch);
+  const StopPlan& plan = batch.plan;
+  const bool few = plan.reason == StopReason::target && batch.few_pass();
+  // A number of lists learned for just this k is as good as one given.
+  const bool fixed =
+      plan.curve != nullptr && plan.forest == nullptr && batch.passing == nullptr && plan.curve->k == batch.k;
+  if (plan.reason == StopReason::target && !few && !fixed) return search_for_target(batch);
   SearchOptions options = batch.options;
-  if (batch.plan.curve != nullptr) options.nprobe = static_cast<std::size_t>(batch.plan.threshold);
+  if (plan.curve != nullptr) options.nprobe = static_cast<std::size_t>(plan.threshold);
   const std::size_t nprobe = effective_nprobe(options, batch.passing_count);
   // Those that pass one by one, where the lists to visit would hold as many.
   const bool scan = few || (batch.passing != nullptr &&

@@ -170,8 +170,18 @@ def threshold_grid(needed: FloatArray, points: int) -> FloatArray:
     needed = needed[np.isfinite(needed)]
     if len(needed) == 0:
         return np.zeros(1, np.float32)
-    shares = 1 - np.geomspace(0.6, 0.5 / len(needed), points - 1)
-    grid = np.quantile(needed, np.concatenate([shares, [1.0]])).astype(np.float32)
+    last = 0.5 / len(needed)
+    between = max(min(0.003, 0.2 * last**0.5), last)
+    some, many = points // 12, points * 2 // 3
+    missing = np.concatenate(
+        [
+            np.geomspace(0.6, 0.2, some, endpoint=False),
+            np.geomspace(0.2, between, many, endpoint=False),  # where targets mostly lie
+            np.geomspace(between, last, points - 1 - some - many),
+            [0.0],
+        ]
+    )
+    grid = np.quantile(needed, 1 - missing).astype(np.float32)
     grid = np.nextafter(grid, np.float32(np.inf))
     return np.unique(grid)
 
@@ -277,7 +287,7 @@ def _farthest(design: Steps) -> float:
 
 
 def price_rules(
-    design: Steps, plain: Rule, weights: tuple[float, ...] = WEIGHTS, points: int = 160
+    design: Steps, plain: Rule, weights: tuple[float, ...] = WEIGHTS, points: int = 200
 ) -> list[Rule]:
     """The price rules that are the cheapest for some recall."""
     farthest = _farthest(design)
@@ -292,7 +302,7 @@ def price_rules(
     return [rules[i] for i in sorted(best)]
 
 
-def forest_rule(design: Steps, plain: Rule, forest: Forest, points: int = 160) -> Rule:
+def forest_rule(design: Steps, plain: Rule, forest: Forest, points: int = 200) -> Rule:
     """A rule of lists by their gain. The forest should have been trained on other queries."""
     farthest = _farthest(design)
     scores = forest_scores(design, forest, farthest)
