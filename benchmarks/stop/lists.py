@@ -122,8 +122,8 @@ def adaptive_partition_scanning(steps: Steps, design: slice, geometry: _Geometry
 
 
 def laet(steps: Steps, design: slice, queries: npt.NDArray[Any], geometry: _Geometry) -> list[Outcome]:
-    """Li et al., SIGMOD 2020: one look after some lists; a regression of log2 of the lists that would do, from
-    the query, ten ratios of centroids' distances and the k-th nearest; times a multiplier."""
+    """Li et al., SIGMOD 2020: one look after some lists; a regression of log2 of the lists that would
+    do, from the query, ten ratios of distances to centroids, and the k-th nearest."""
     least = np.full(len(steps), np.nan)
     for query, (begin, end) in enumerate(zip(steps.offsets[:-1], steps.offsets[1:], strict=True)):
         found = steps.rows[begin:end, FOUND]
