@@ -34,10 +34,16 @@ class Fastcbir:
         self._how = params | ({"nprobe": min(params["nprobe"], lists)} if lists else {})
 
     def query(self, query: NDArray[Any], k: int) -> Any:
-        return self._index.search(query, k, threads=1, **self._how).ids
+        return self._index.search(query, k, threads=1, **self._at(k)).ids
 
     def batch_query(self, queries: NDArray[Any], k: int) -> Any:
-        return self._index.search(queries, k, threads=1, **self._how).ids
+        return self._index.search(queries, k, threads=1, **self._at(k)).ids
+
+    def _at(self, k: int) -> dict[str, Any]:
+        """What is compared again goes with k: the grid is one of k = 10."""
+        if k <= 10 or "rerank" not in self._how:
+            return self._how
+        return self._how | {"rerank": self._how["rerank"] * k // 10}
 
     def index_bytes(self) -> int:
         return int(self._index.memory_bytes)
@@ -57,7 +63,7 @@ def entry(name: str, method: str, build: Mapping[str, Any], **more: Any) -> Algo
 
 
 def probes(*pairs: tuple[int, int]) -> tuple[dict[str, int], ...]:
-    """Settings of inverted lists: lists visited, candidates compared exactly."""
+    """Settings of inverted lists: lists visited, candidates compared exactly (in proportion for k above 10)."""
     return tuple({"nprobe": nprobe, "rerank": rerank} for nprobe, rerank in pairs)
 
 

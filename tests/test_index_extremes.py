@@ -75,6 +75,19 @@ def test_as_many_as_asked_for(allowed: bool, codec: Codec) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("codec", ["rabitq1", "rabitq2"])
+def test_k_hits_whatever_the_effort(codec: Codec) -> None:
+    """A node stands in the frontier of codes several times: a narrow one may hold fewer than k nodes."""
+    rng = np.random.default_rng(11)
+    index = fc.Index(48, fc.Hnsw(m=16, ef_construction=60, codec=codec))
+    index.add(rng.standard_normal((3000, 48)).astype(np.float32), threads=1)
+    queries = rng.standard_normal((300, 48)).astype(np.float32)
+    for k in (1, 2, 5, 9, 10, 12, 13, 20, 32, 33, 64):
+        for ef in (k, k + 3, 2 * k):
+            hits = index.search(queries, k, ef=ef)
+            assert (hits.ids >= 0).all(), (k, ef)
+
+
 @pytest.mark.parametrize("value", [0.0, 3.0])
 def test_all_vectors_equal(value: float, codec: Codec) -> None:
     vectors = np.full((200, 24), value, np.float32)

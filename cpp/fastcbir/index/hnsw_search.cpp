@@ -128,8 +128,8 @@ void HnswIndex::search_from(Neighbor start, std::size_t k, std::size_t ef, const
                           kernels::active().packed, packed, frontier, passing, scratch.results),
            frontier, InTopK{scratch.results});
     };
-    // A node may stand in the frontier several times, so that ef places may hold fewer than ef nodes.
-    constexpr std::size_t few = 32;
+    // A node may stand in the frontier several times, so that ef places may hold fewer than ef nodes: of ten, seldom.
+    constexpr std::size_t few = 12;
     const std::size_t width = std::max(ef, k > few ? 2 * k : k);
     if (passing == nullptr) {
       scratch.beam.reset(width);
@@ -140,7 +140,7 @@ void HnswIndex::search_from(Neighbor start, std::size_t k, std::size_t ef, const
     }
     const auto found = scratch.results.sorted();
     scratch.found.assign(found.begin(), found.end());
-    if (!std::is_same_v<Policies, Unlimited> || k <= few || found.size() >= std::min(k, vectors_.size())) return;
+    if (!std::is_same_v<Policies, Unlimited> || found.size() >= std::min(k, vectors_.size())) return;
     scratch.found.clear();
     scratch.visited.begin(vectors_.size());  // once more by rows, of which none is met twice
   }
