@@ -217,6 +217,9 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
     for name in ("outdoor_ds.ckpt", "nowhere.ckpt"):  # that it is not there comes before what it is called
         with pytest.raises(ModelError, match=rf"can't read the weights .*{name}: No such file"):
             load_loftr(tmp_path / name)
+    with pytest.raises(ModelError, match=r"outdoor_ds\.ckpt: .*not a torch checkpoint"):
+        (tmp_path / "outdoor_ds.ckpt").write_bytes(b"no checkpoint")
+        load_loftr(tmp_path / "outdoor_ds.ckpt")
     with pytest.raises(ModelError, match=r"mine\.onnx: this is no ONNX model.*expected Coarse LoFTR's"):
         (tmp_path / "mine.onnx").write_bytes(b"no model")
         load_matcher(f"loftr-coarse:{tmp_path / 'mine.onnx'}")

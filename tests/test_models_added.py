@@ -112,7 +112,7 @@ def test_files_that_are_no_model(folder: Path) -> None:
     photo = grey.input("photo", ["N", 1, 64, 64])
     grey.output(grey.average_pool(grey.relu6(photo)), "vector", ["N", 1])
     (folder / "grey.onnx").write_bytes(grey.serialize({}))
-    with pytest.raises(ModelError, match="takes photos of 1 channels; expected 3"):
+    with pytest.raises(ModelError, match="takes 1-channel photos; expected 3"):
         supply.add(folder / "grey.onnx", "grey")
     with pytest.raises(ModelError, match=r"vector \(1, 6\), map \(1, 6, 16, 16\), so 'gap' is no vector"):
         supply.add(folder / "small.onnx", "small", output="gap", size=64)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -114,7 +115,11 @@ def main() -> None:
     plain = {label((*use, w)): similarity(vectors[use], w) for use, w in product(vectors, WHITENING)}
     base = data.average_precisions(similarity(row().extract(data.paths), None))
     scores = {name: data.average_precisions(found) for name, found in plain.items()}
-    told: dict[str, object] = {"machine": describe_machine(["numpy", "onnxruntime", "pillow"])}
+    told: dict[str, object] = {
+        "machine": describe_machine(
+            ["numpy", "onnxruntime", "pillow"], ["python", "-m", "benchmarks.extract.held_out", *sys.argv[1:]]
+        )
+    }
 
     def tell(name: str, result: Floats, against: Floats, picks: Counter[str] | None = None) -> None:
         numbers = {}

@@ -88,7 +88,10 @@ def main() -> None:
     chosen = [max(candidates, key=lambda each, half=half: worth(each, half)) for half in halves]  # type: ignore[misc]
     ours = np.where(halves[0], scores[chosen[1]], scores[chosen[0]])
     told: dict[str, object] = {
-        "machine": describe_machine(["numpy", "onnxruntime", "pillow"]),
+        "machine": describe_machine(
+            ["numpy", "onnxruntime", "pillow"],
+            ["python", "-m", "benchmarks.extract.retrieval", *sys.argv[1:]],
+        ),
         "chosen": [label(each) for each in chosen],
     }
     print(f"chosen on one half of the places, used on the other: {' | '.join(map(label, chosen))}")

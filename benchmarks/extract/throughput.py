@@ -130,7 +130,10 @@ def main() -> None:
 
     others = [name for name in runs if name != "fastcbir"]
     told = {
-        "machine": describe_machine(["numpy", "onnxruntime", "pillow", "torch", "torchvision"]),
+        "machine": describe_machine(
+            ["numpy", "onnxruntime", "pillow", "torch", "torchvision"],
+            ["python", "-m", "benchmarks.extract.throughput", *sys.argv[1:]],
+        ),
         "photos": len(paths),
         "backbone": options.backbone,
         "runs": runs,

@@ -111,7 +111,7 @@ def export(
 ) -> int:
     """Convert weights to ONNX, with the proof; and make smaller variants, with what they cost."""
     from fastcbir.extract import load_extractor, store, supply, zoo
-    from fastcbir.extract.registry import find
+    from fastcbir.extract import models as cards
 
     told: dict[str, Any] = {}
     if zoo.find(name) is not None:
@@ -127,11 +127,10 @@ def export(
         card, told = export_model(name, found, alias=alias)
         say_unless(json, f"Exported {card.name}; largest difference to torch {_largest(told):.2g}.")
         name = card.name
-    elif weights is not None or alias is not None:
+    elif weights is not None or alias is not None or not (variants or name in {m.name for m in cards()}):
         known = ", ".join(entry.name for entry in zoo.ZOO)
         raise CommandError(f"there is nothing to convert for {name!r}; weights are taken for {known}", USAGE)
     elif not variants:
-        find(name)  # whose error lists what there is
         raise CommandError(f"{name} is an ONNX model already; its variants are made with --variant", USAGE)
     if variants:
         from fastcbir.export import make_variant

@@ -121,7 +121,9 @@ def add(
     found = _outputs(session, rule, file)
     vectors = [key for key, value in found.items() if value.ndim == 2]
     if output is None and len(vectors) != 1:
-        raise ModelError(f"{file} has the outputs {_told(found)}; name the vector among them with output=")
+        raise ModelError(
+            f"{file} has the outputs {_told(found)}; name the vector among them: --output, or output="
+        )
     chosen = output or vectors[0]
     if chosen not in found or found[chosen].ndim != 2:
         raise ModelError(f"{file} has the outputs {_told(found)}, so {chosen!r} is no vector (N, dim)")
@@ -188,7 +190,7 @@ def _fixed_side(session: Any, file: Path) -> int | None:
     channels = inputs[0].shape[1]
     if isinstance(channels, int) and channels != 3:
         raise ModelError(
-            f"{os.fspath(file)} takes photos of {channels} channels; expected 3, for red, green and blue"
+            f"{os.fspath(file)} takes {channels}-channel photos; expected 3, for red, green and blue"
         )
     sides = [side for side in inputs[0].shape[2:] if isinstance(side, int)]
     if not sides:
@@ -209,7 +211,7 @@ def _outputs(session: Any, rule: Preprocessing, file: Path) -> dict[str, Any]:
         said = " ".join(str(error).split())
         raise ModelError(
             f"{file} failed on a photo of {rule.size} x {rule.size} pixels ({said}); where it takes another "
-            "size, name it with size="
+            "size, name it: --size, or size="
         ) from error
     return dict(zip(names, found, strict=True))
 

@@ -216,7 +216,10 @@ def load_loftr(
     def graph(part: str) -> bytes:
         if not made:
             tags = {"name": "loftr", "source": path.name, "weights_sha256": digest}
-            made.update(loftr_graphs(state_dict(data), metadata=tags))
+            try:
+                made.update(loftr_graphs(state_dict(data), metadata=tags))
+            except ModelError as error:
+                raise ModelError(f"{path}: {error}; expected a published LoFTR checkpoint") from error
         return made[part]
 
     parts = {
