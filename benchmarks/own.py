@@ -63,7 +63,7 @@ def entry(name: str, method: str, build: Mapping[str, Any], **more: Any) -> Algo
 
 
 def probes(*pairs: tuple[int, int]) -> tuple[dict[str, int], ...]:
-    """Settings of inverted lists: lists visited, candidates compared exactly (in proportion for k above 10)."""
+    """Settings of inverted lists: lists visited, candidates compared exactly for k up to 10."""
     return tuple({"nprobe": nprobe, "rerank": rerank} for nprobe, rerank in pairs)
 
 

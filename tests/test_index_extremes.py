@@ -74,7 +74,6 @@ def test_as_many_as_asked_for(allowed: bool, codec: Codec) -> None:
     assert not allowed or mask[hits.ids].all()
 
 
-@pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("codec", ["rabitq1", "rabitq2"])
 def test_k_hits_whatever_the_effort(codec: Codec) -> None:
     """A node stands in the frontier of codes several times: a narrow one may hold fewer than k nodes."""
@@ -88,6 +87,7 @@ def test_k_hits_whatever_the_effort(codec: Codec) -> None:
             assert (hits.ids >= 0).all(), (k, ef)
 
 
+@pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("value", [0.0, 3.0])
 def test_all_vectors_equal(value: float, codec: Codec) -> None:
     vectors = np.full((200, 24), value, np.float32)
