@@ -33,8 +33,12 @@ def truth(queries: Array, vectors: Array, metric: str, k: int = 10) -> Array:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("method", [fc.Ivf(codec=None), fc.Ivf(), fc.Ivf(codec="rabitq1"), fc.Imi(bits=3)])
 def test_finds_what_is_nearest_with_exact_distances(method: Lists, dtype: str, metric: str) -> None:
-    if metric == "cosine" and dtype in ("uint8", "int8") and method != fc.Ivf(codec=None):
+    if metric == "cosine" and dtype in ("uint8", "int8") and method.codec == "rabitq1":
         with pytest.raises(ValueError, match="can't estimate the cosine of 8-bit vectors; use codec=None"):
+            fc.Index(20, method, metric=metric, dtype=dtype)
+        return
+    if isinstance(method, fc.Imi) and metric == "cosine" and dtype in ("uint8", "int8"):
+        with pytest.raises(ValueError, match="a multi-index can't take the cosine of 8-bit vectors"):
             fc.Index(20, method, metric=metric, dtype=dtype)
         return
     vectors, queries = clustered(2500, 21, dtype, 1), clustered(60, 21, dtype, 2)
@@ -203,7 +207,7 @@ def test_lists_that_grow_one_after_the_other_keep_their_memory_in_bounds() -> No
     [
         (fc.Ivf(nlist=0), r"nlist must be in 1\.\.4194304, got 0"),
         (fc.Ivf(nlist=-5), "nlist must be in"),
-        (fc.Ivf(codec="pq"), "codec must be None, 'rabitq1' or 'rabitq2', got 'pq'"),  # type: ignore[arg-type]
+        (fc.Ivf(codec="pq"), "codec must be None, 'auto', 'rabitq1' or 'rabitq2', got 'pq'"),  # type: ignore[arg-type]
         (fc.Ivf(seed=-1), "must not be negative"),
         (fc.Imi(bits=0), r"bits must be in 1\.\.12, got 0"),
         (fc.Imi(bits=13), "got 13"),
@@ -212,6 +216,23 @@ def test_lists_that_grow_one_after_the_other_keep_their_memory_in_bounds() -> No
 def test_construction(method: Lists, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fc.Index(8, method)
+
+
+@pytest.mark.parametrize("kind", [fc.Ivf, fc.Imi])
+def test_codes_are_chosen_by_dimension_and_metric(kind: type[fc.Ivf | fc.Imi]) -> None:
+    for dim, metric, dtype, codec in (
+        (96, "l2", "float32", "rabitq2"),
+        (256, "ip", "uint8", "rabitq2"),
+        (257, "cosine", "float16", "rabitq1"),
+        (1280, "cosine", "float32", "rabitq1"),
+        (128, "l2", "uint8", "rabitq2"),
+    ):
+        assert fc.Index(dim, kind(), metric=metric, dtype=dtype).method == kind(codec=codec)  # type: ignore[arg-type]
+    # What codes can't estimate has none, and is found all the same.
+    index = fc.Index(8, fc.Ivf(), metric="cosine", dtype="int8")
+    assert index.method == fc.Ivf(codec=None)
+    with pytest.raises(ValueError, match=r"memory is for lists with codes: .* cosine of 8-bit"):
+        fc.Index(8, fc.Ivf(memory="1GB"), metric="cosine", dtype="int8")
 
 
 def test_bad_input() -> None:

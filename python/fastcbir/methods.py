@@ -14,14 +14,20 @@ __all__ = ["make_core", "make_lists", "method_of", "within_memory"]
 _CODE_BITS: dict[str | None, int] = {None: 0, "rabitq1": 1, "rabitq2": 2}
 
 
+def _codec_for(dim: int, metric: str, dtype: str) -> Literal["rabitq1", "rabitq2"] | None:
+    """The codes that measured best; none where they can't be."""
+    if metric == "cosine" and dtype in ("uint8", "int8"):
+        return None
+    return "rabitq2" if dim <= 256 else "rabitq1"
+
+
 def _settled(method: Hnsw, dim: int, metric: str, dtype: str) -> Hnsw:
     """The method with what was left to the library chosen."""
     if method.keep_pruned is None:
         method = replace(method, keep_pruned=metric == "ip")
     if method.codec == "auto":
-        possible = method.m % 16 == 0 and not (metric == "cosine" and dtype in ("uint8", "int8"))
-        codec: Literal["rabitq1", "rabitq2"] = "rabitq2" if dim <= 256 else "rabitq1"
-        method = replace(method, codec=codec if possible and dim >= 32 else None)
+        possible = method.m % 16 == 0 and dim >= 32
+        method = replace(method, codec=_codec_for(dim, metric, dtype) if possible else None)
     return method
 
 
@@ -35,11 +41,14 @@ def make_lists(dim: int, metric: str, dtype: str, method: Ivf | Imi) -> _core.In
     if not 0 <= method.seed < 2**64:
         raise ValueError(f"the numbers of a method must not be negative, got {method}")
     if method.codec not in _CODE_BITS:
-        raise ValueError(f"codec must be None, 'rabitq1' or 'rabitq2', got {method.codec!r}")
+        raise ValueError(f"codec must be None, 'auto', 'rabitq1' or 'rabitq2', got {method.codec!r}")
     if isinstance(method, Ivf) and method.memory is not None:
         bytes_named(method.memory)
         if method.codec is None:
-            raise ValueError("memory is for lists with codes: leave codec to what it is by default")
+            raise ValueError(
+                "memory is for lists with codes: leave codec to what it is by default, "
+                "and don't ask for the cosine of 8-bit vectors"
+            )
     if metric == "cosine" and dtype in ("uint8", "int8") and method.codec is not None:
         raise ValueError(
             f"codec {method.codec!r} can't estimate the cosine of 8-bit vectors; "
@@ -72,6 +81,8 @@ def make_core(dim: int, metric: str, dtype: str, method: Method) -> tuple[_core.
     if isinstance(method, Flat):
         return _core.Flat(dim, metric, dtype), method
     if isinstance(method, (Ivf, Imi)):
+        if method.codec == "auto":
+            method = replace(method, codec=_codec_for(int(dim), metric, dtype))
         return make_lists(dim, metric, dtype, method), method
     if not isinstance(method, Hnsw):
         raise ValueError(f"method must be Flat(), Hnsw(...), Ivf(...) or Imi(...), got {method!r}")

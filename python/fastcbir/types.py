@@ -56,7 +56,9 @@ class Ivf:
         codec: "rabitq1" or "rabitq2" keeps codes of 1 or 2 bits a dimension in the lists (RaBitQ, Gao & Long,
             SIGMOD 2024, of the difference to the centroid): a query estimates distances from them, and
             compares the best with the vectors themselves. Distances in results are exact. None compares
-            every vector of a visited list: the only choice for the cosine of 8-bit vectors.
+            every vector of a visited list: the only choice for the cosine of 8-bit vectors. "auto" takes what
+            measured best: 2 bits in up to 256 dimensions, 1 bit above, none where codes can't be.
+            An index says in `index.method` what it has chosen.
         seed: of the training sample, the first centroids and the codec's rotation. The same seed and vectors
             give the same index on any number of threads.
         memory: what searching may take, as a number of bytes or as "8GB". The first `add` or `train` then
@@ -66,7 +68,7 @@ class Ivf:
     """
 
     nlist: int | None = None
-    codec: Literal["rabitq1", "rabitq2"] | None = "rabitq2"
+    codec: Literal["auto", "rabitq1", "rabitq2"] | None = "auto"
     seed: int = 0
     memory: str | int | None = None
     expected: int | None = None
@@ -84,7 +86,7 @@ class Imi:
     """
 
     bits: int = 5
-    codec: Literal["rabitq1", "rabitq2"] | None = "rabitq2"
+    codec: Literal["auto", "rabitq1", "rabitq2"] | None = "auto"
     seed: int = 0
 
 
