@@ -53,6 +53,8 @@ struct Unlimited {
     return {};
   }
 };
+// As far as an ef that was learned; just so were its recalls measured.
+struct AsTraced : Unlimited {};
 struct WithBudget {
   std::uint32_t max_distances;
   template <class Results>
@@ -209,6 +211,8 @@ void HnswIndex::search_batch(const Batch& batch) const {
             if (scratch.found.empty() || scratch.found.back().distance + offset > plan.curve->farthest) {
               promise_nothing(batch.output, begin, StopReason::unlike);
             }
+          } else if (plan.reason == StopReason::target) {
+            search_one(batch, begin, ef, AsTraced{}, scratch);
           } else if (budget > 0) {
             search_one(batch, begin, ef, WithBudget{budget}, scratch);
           } else {
