@@ -131,7 +131,7 @@ def mutual_by_product(
     Returns:
         (N,) bool, (N,) the best in b of each of a, and (N,) their product.
     """
-    wide_a, turned = a.astype(np.float32), b.astype(np.float32).T
+    wide_a, turned = a.astype(np.float32), b.T.astype(np.float32, order="C")
     best = np.empty(len(a), np.int32)
     products = np.empty(len(a), np.float32)
     greatest = np.full(len(b), -np.inf, np.float32)
@@ -140,7 +140,7 @@ def mutual_by_product(
         rows = wide_a[start : start + _BLOCK]
         block = np.matmul(rows, turned, out=room[: len(rows)])
         best[start : start + _BLOCK] = block.argmax(axis=1)
-        products[start : start + _BLOCK] = block.max(axis=1)
+        products[start : start + _BLOCK] = block[np.arange(len(rows)), best[start : start + _BLOCK]]
         np.maximum(greatest, block.max(axis=0), out=greatest)
     mutual = np.flatnonzero(products == greatest[best])
     _, first = np.unique(best[mutual], return_index=True)
