@@ -143,7 +143,8 @@ class Refiner {
 
 }  // namespace
 
-void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& graph, std::size_t threads) {
+void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& graph, std::size_t threads,
+                  Monitor* monitor) {
   const std::size_t size = graph.links.size();
   const std::size_t room = graph.links.capacity(0);
   const Refiner refiner(space, vectors, graph.links);
@@ -153,7 +154,7 @@ void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& gra
 
   constexpr std::size_t grain = 16;
   std::vector<NodeId> wanted(size * room, no_node);  // whom each node would link to
-  parallel_for(size, grain, threads, nullptr, [&](std::size_t at, std::size_t begin, std::size_t end) {
+  parallel_for(size, grain, threads, monitor, [&](std::size_t at, std::size_t begin, std::size_t end) {
     for (; begin < end; ++begin) {
       Refiner::Worker& worker = workers[at];
       worker.chosen.clear();
@@ -170,7 +171,7 @@ void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& gra
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (wanted[i] != no_node) wanting[begins[wanted[i] + 1]++] = static_cast<NodeId>(i / room);
   }
-  parallel_for(size, grain, threads, nullptr, [&](std::size_t at, std::size_t begin, std::size_t end) {
+  parallel_for(size, grain, threads, monitor, [&](std::size_t at, std::size_t begin, std::size_t end) {
     for (; begin < end; ++begin) {
       const auto node = static_cast<NodeId>(begin);
       Refiner::Worker& worker = workers[at];

@@ -107,11 +107,18 @@ ParallelOutcome HnswIndex::insert_rows(std::size_t first, const WorkOptions& opt
   return outcome;
 }
 
-void HnswIndex::finish_rows(const WorkOptions& options, bool complete) noexcept {
+std::exception_ptr HnswIndex::finish_rows(const WorkOptions& options, bool complete) noexcept {
   // Looking at all links pays after a part of all nodes came in.
   constexpr std::size_t part = 8;
+  std::exception_ptr cancelled;
   try {
-    if (complete) refine(options.threads);
+    if (complete) refine(options);
+  } catch (const std::bad_alloc&) {
+    // The lists stay as they were.
+  } catch (...) {
+    cancelled = std::current_exception();
+  }
+  try {
     if (unchecked_ * part >= graph_.links.size()) {
       HnswBuilder builder(params_, space_, vectors_, graph_);
       reconnect(builder, options.threads);
@@ -120,12 +127,13 @@ void HnswIndex::finish_rows(const WorkOptions& options, bool complete) noexcept 
   } catch (const std::bad_alloc&) {
     // Searches do without codes until there is memory for the next change's.
   }
+  return cancelled;
 }
 
-void HnswIndex::refine(std::size_t threads) {
+void HnswIndex::refine(const WorkOptions& options) {
   if (codec_ == nullptr || space_.metric() == Metric::ip || unrefined_ * 2 <= graph_.links.size()) return;
-  refine_links(space_, vectors_, graph_, threads);
   stale_ = NodeBitset(graph_.links.size(), true);
+  refine_links(space_, vectors_, graph_, options.threads, options.monitor);
   unrefined_ = 0;
 }
 

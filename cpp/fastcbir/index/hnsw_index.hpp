@@ -27,7 +27,7 @@ class HnswIndex final : public Index {
   std::vector<Neighbor> search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
                                      const NodeBitset* passing) const override;
   ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) override;
-  void finish_rows(const WorkOptions& options, bool complete) noexcept override;
+  std::exception_ptr finish_rows(const WorkOptions& options, bool complete) noexcept override;
   void truncate_rows(std::size_t size) override;
   void compact_rows(const WorkOptions& options) override;
   bool may_be_query(NodeId node) const override;
@@ -66,7 +66,7 @@ class HnswIndex final : public Index {
   void search_one(const Batch& batch, std::size_t query_index, std::size_t ef, const Policies& policies,
                   Scratch& scratch) const;
   // After most nodes came in: fills their level-0 lists, for searches by codes.
-  void refine(std::size_t threads);
+  void refine(const WorkOptions& options);
   void mark_stale(const HnswBuilder& builder);
   // Brings back nodes that no search finds: the selection of neighbours may cut a node's last link.
   void reconnect(HnswBuilder& builder, std::size_t threads);

@@ -18,7 +18,7 @@ constexpr std::size_t slice_per_thread = 4096;
 class SliceMonitor final : public Monitor {
  public:
   SliceMonitor(Monitor* whole, std::size_t before, std::size_t total) : whole_(whole), before_(before), total_(total) {}
-  void tick(std::size_t done, std::size_t) override { whole_->tick(before_ + done, total_); }
+  void tick(std::size_t done, std::size_t) override { whole_->tick(std::min(before_ + done, total_), total_); }
 
  private:
   Monitor* whole_;
@@ -114,8 +114,10 @@ void Index::add_slices(const void* vectors, std::size_t count, const Id* ids, bo
   struct Finish {
     Index& index;
     const WorkOptions& options;
-    bool complete = false;
-    ~Finish() { index.finish_rows({options.threads, nullptr}, complete); }
+    bool done = false;
+    ~Finish() {
+      if (!done) index.finish_rows({options.threads, nullptr}, false);
+    }
   } finish{*this, options};
   const std::size_t slice = slice_per_thread * resolve_threads(options.threads);
   for (std::size_t begin = 0; begin < count; begin += slice) {
@@ -158,7 +160,12 @@ void Index::add_slices(const void* vectors, std::size_t count, const Id* ids, bo
     data.unlock();
     if (options.monitor != nullptr) options.monitor->tick(begin + part, count);
   }
-  finish.complete = true;
+  finish.done = true;
+  // All are counted; the monitor is still asked whether to go on.
+  SliceMonitor monitor(options.monitor, count, count);
+  if (const auto error = finish_rows({options.threads, options.monitor != nullptr ? &monitor : nullptr}, true)) {
+    std::rethrow_exception(error);
+  }
 }
 
 void Index::remove(const Id* ids, std::size_t count) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -174,7 +175,8 @@ class Index {
   virtual ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) = 0;
   // After the last slice of an add or update; not complete: it was cancelled, and whoever did wants to go on soon.
   // Searches run beside it, other changes and save do not.
-  virtual void finish_rows(const WorkOptions&, bool /*complete*/) noexcept {}
+  // Returns what its monitor threw; all rows stay.
+  virtual std::exception_ptr finish_rows(const WorkOptions&, bool /*complete*/) noexcept { return nullptr; }
   // Forget rows from `size` on: none of them was finished.
   virtual void truncate_rows(std::size_t size) = 0;
   // Rows of dead nodes are about to go; close_gaps moves the rest up in their order.

@@ -43,8 +43,8 @@ TEST_CASE("refined lists hold the old ones and more, each node once") {
     const Made before(metric);
     Made after(metric);
     Made on_threads(metric);
-    refine_links(after.space, after.vectors, after.graph, 1);
-    refine_links(on_threads.space, on_threads.vectors, on_threads.graph, 3);
+    refine_links(after.space, after.vectors, after.graph, 1, nullptr);
+    refine_links(on_threads.space, on_threads.vectors, on_threads.graph, 3, nullptr);
     std::size_t links_before = 0;
     std::size_t links_after = 0;
     for (NodeId node = 0; node < after.graph.links.size(); ++node) {
@@ -73,7 +73,7 @@ TEST_CASE("a graph of one node or none has nothing to refine") {
     vectors.append(space, values.data(), count);
     HnswGraph graph(HnswParams{}, 0);
     graph.links.append(std::vector<std::uint8_t>(count));
-    refine_links(space, vectors, graph, 2);
+    refine_links(space, vectors, graph, 2, nullptr);
     CHECK(graph.links.size() == count);
   }
 }
