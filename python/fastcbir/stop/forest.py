@@ -26,6 +26,7 @@ FloatArray = npt.NDArray[np.float32]
 def _examples(steps: Steps) -> tuple[FloatArray, npt.NDArray[np.float64]]:
     """Features after some lists, all of the first ones, and the share of k that half as many again find."""
     features, gains = [], []
+    found = np.minimum(steps.rows[:, FOUND], steps.k)
     for begin, end in zip(steps.offsets[:-1], steps.offsets[1:], strict=True):
         count = int(end - begin)
         if count < 2:
@@ -35,7 +36,6 @@ def _examples(steps: Steps) -> tuple[FloatArray, npt.NDArray[np.float64]]:
         later = np.minimum(np.maximum(lists + 1, np.ceil(lists * HORIZON).astype(int)), count)
         now, then = begin + lists - 1, begin + later - 1
         known = np.isfinite(steps.rows[now, NEXT]) & np.isfinite(steps.rows[now, KTH])
-        found = np.minimum(steps.rows[:, FOUND], steps.k)
         features.append(steps.rows[now[known]][:, FEATURES])
         gains.append((found[then[known]] - found[now[known]]) / steps.k)
     if not features:
