@@ -48,6 +48,8 @@ def test_filters_that_teach_nothing() -> None:
         index.fit_stop(clustered(300, 2), k=1, allow=[np.zeros(500, bool)])
     with pytest.raises(ValueError, match="entry for each id"):
         index.fit_stop(clustered(300, 2), k=1, allow=[np.ones(499, bool)])
+    with pytest.raises(ValueError, match="list of filters"):
+        index.fit_stop(clustered(300, 2), k=1, allow=np.arange(50))
     with pytest.raises(ValueError, match="shadow_every"):
         index.fit_stop(clustered(300, 2), k=1, shadow_every=-1)
 

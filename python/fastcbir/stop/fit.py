@@ -228,8 +228,10 @@ def _grouped(core: _core.Index, allow: Sequence[npt.ArrayLike]) -> list[_Filters
     known: list[tuple[float, npt.NDArray[Any]]] = []
     for given in allow:
         one = np.asarray(given)
+        if one.ndim != 1:
+            raise ValueError("allow must be a list of filters, each a mask or an array of ids")
         if one.dtype == np.bool_:
-            if one.ndim != 1 or (len(present) and len(one) <= present.max()):
+            if len(present) and len(one) <= present.max():
                 raise ValueError(f"a mask must have an entry for each id up to the largest, got {one.shape}")
             passing = int(one[present].sum())
         else:
