@@ -126,7 +126,7 @@ ALGORITHMS = [
             note=f"about 2 sqrt(N) lists, {note}, exact distances in the result",
         )
         for name, codec, note in (
-            ("", "rabitq2", "codes of 2 bits a dimension"),
+            ("", "auto", "codes of 2 bits a dimension, above 256 dimensions 1 bit"),
             ("-rabitq1", "rabitq1", "codes of 1 bit a dimension"),
             ("-rows", None, "every vector of a list compared"),
         )
