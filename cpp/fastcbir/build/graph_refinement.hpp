@@ -11,11 +11,12 @@ namespace fastcbir {
 // near ones, and those that choose it. Where a node has links on level 1, these come first: on level 0 too they lead
 // from one cluster to another, also when clusters came in one after the other. Then candidates come in by how little a
 // neighbour that is there already occludes them: for alpha in growing steps, c is taken if for each neighbour s,
-// distance(node, c) <= alpha distance(s, c), as in Vamana (Subramanya et al., NeurIPS 2019). Links that are there stay: those of early inserts are the long ones. For nodes with
-// codes of their neighbours, where a full list costs no more than a short one, this saves a fifth of the expansions.
+// distance(node, c) <= alpha distance(s, c), as in Vamana (Subramanya et al., NeurIPS 2019). Links that are there stay:
+// those of early inserts are the long ones. For nodes with codes of their neighbours, where a full list costs no more
+// than a short one, this saves a fifth of the expansions.
 //
-// Searches may run beside it, inserts may not. The result depends on the graph alone, not on threads. Metrics other than
-// inner product, whose values compare no distances. Whatever the monitor throws ends it, with some lists filled.
+// Searches may run beside it, inserts may not. The result depends on the graph alone, not on threads. Metrics other
+// than inner product, whose values compare no distances. Whatever the monitor throws ends it, with some lists filled.
 void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& graph, std::size_t threads,
                   Monitor* monitor);
 
