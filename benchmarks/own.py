@@ -122,7 +122,6 @@ ALGORITHMS = [
             "Ivf",
             {"codec": codec},
             queries=_LISTS,
-            effort="rerank",
             note=f"about 2 sqrt(N) lists, {note}, exact distances in the result",
         )
         for name, codec, note in (
@@ -136,7 +135,6 @@ ALGORITHMS = [
         "Imi",
         {"bits": 5},
         queries=_CELLS,
-        effort="rerank",
         note="inverted multi-index of 32 x 32 cells, codes of 2 bits a dimension",
     ),
 ]
