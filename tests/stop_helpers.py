@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 import fastcbir as fc
+from fastcbir.stop.model import PLAIN, decode, encode
 
 DIM = 24
 K = 10
@@ -37,3 +39,14 @@ METHODS = {
     "ivf-codes": fc.Ivf(),
     "imi": fc.Imi(bits=4),
 }
+
+
+def with_rules(index: fc.Index) -> fc.Index:
+    """The same, with a model to which fixed efforts look dear: on few vectors no rule would be worth it."""
+    model = decode(index._core.stop_model())
+    curves = [
+        replace(curve, costs=curve.costs * np.float32(1e4)) if curve.rule == PLAIN else curve
+        for curve in model.curves
+    ]
+    index._core.set_stop_model(encode(replace(model, curves=curves)))
+    return index

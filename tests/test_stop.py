@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from stop_helpers import DIM, METHODS, K, clustered, recalls
+from stop_helpers import DIM, METHODS, K, clustered, recalls, with_rules
 
 import fastcbir as fc
 from fastcbir import StopReason
@@ -36,14 +37,22 @@ def learned(request: pytest.FixtureRequest) -> fc.Index:
     return index
 
 
+@pytest.fixture
+def ruled(learned: fc.Index) -> Iterator[fc.Index]:
+    """Goes by rules wherever they keep the target."""
+    model = learned._core.stop_model()
+    yield with_rules(learned)
+    learned._core.set_stop_model(model)
+
+
 @pytest.mark.parametrize("target", [0.8, 0.9, 0.95, 0.98])
-def test_the_promise_holds_for_new_queries(learned: fc.Index, target: float) -> None:
+def test_the_promise_holds_for_new_queries(ruled: fc.Index, target: float) -> None:
     queries = clustered(2000, 3)
-    hits = learned.search(queries, K, recall=target)
+    hits = ruled.search(queries, K, recall=target)
     assert hits.stop_reason is not None and hits.estimated_recall is not None
     sure = hits.stop_reason == StopReason.TARGET
     assert sure.mean() > 0.99
-    found = recalls(learned, queries, hits)
+    found = recalls(ruled, queries, hits)
     assert found.mean() > target - 4 * found.std() / np.sqrt(1500)
     assert hits.estimated_recall[sure].mean() == pytest.approx(found.mean(), abs=0.02)
 
@@ -62,12 +71,12 @@ def test_each_query_with_a_probability(learned: fc.Index) -> None:
     assert hits.cost.mean() > learned.search(queries, K, recall=0.9).cost.mean()
 
 
-def test_searches_stop_where_traces_say(learned: fc.Index) -> None:
+def test_searches_stop_where_traces_say(ruled: fc.Index) -> None:
     """The core's limits end a search at the very step where its trace first reaches the threshold."""
-    core = learned._core
+    core = ruled._core
     model = decode(core.stop_model())
     queries = clustered(200, 6)
-    truth = truth_of(learned, queries, K)
+    truth = truth_of(ruled, queries, K)
     none = np.full(len(queries), -1)
     for target in (0.7, 0.9, 0.97):
         _, rule, threshold, _, _ = core.stop_plan(K, target, 0.0, 0.0)
@@ -87,7 +96,7 @@ def test_searches_stop_where_traces_say(learned: fc.Index) -> None:
         budgets = curve.budgets[curve.thresholds == thresholds][:1]
         paid = None if rule == PLAIN else payments(steps, curve.farthest, curve.forest is not None)
         ends = ends_at(steps, running_maximum(steps, scores), thresholds, paid, budgets)
-        hits = learned.search(queries, K, recall=target)
+        hits = ruled.search(queries, K, recall=target)
         assert hits.stop_reason is not None
         like = hits.stop_reason == StopReason.TARGET
         # A rounding of the logarithm may move a stop by a step, rarely.
@@ -180,19 +189,17 @@ def test_what_can_not_be_promised_is_said(learned: fc.Index) -> None:
     assert np.isnan(hits.estimated_recall).all()
 
 
-def test_queries_from_elsewhere_are_searched_in_full(learned: fc.Index) -> None:
+def test_queries_from_elsewhere_are_searched_in_full(ruled: fc.Index) -> None:
     queries = 40 + 5 * clustered(50, 10)
-    rules = {
-        target: learned._core.stop_plan(K, target, 0.0, 0.0)[1] for target in (0.7, 0.8, 0.9, 0.95, 0.97)
-    }
+    rules = {target: ruled._core.stop_plan(K, target, 0.0, 0.0)[1] for target in (0.7, 0.8, 0.9, 0.95, 0.97)}
     target, rule = next((target, rule) for target, rule in rules.items() if rule != PLAIN)
-    hits = learned.search(queries, K, recall=target)
+    hits = ruled.search(queries, K, recall=target)
     assert hits.stop_reason is not None and hits.estimated_recall is not None
     assert (hits.stop_reason == StopReason.UNLIKE).all()
     assert np.isnan(hits.estimated_recall).all()
     if rule == PRICE:
-        curve = next(c for c in decode(learned._core.stop_model()).curves if (c.k, c.rule) == (K, PRICE))
-        np.testing.assert_array_equal(hits.cost, learned.search(queries, K, ef=curve.cap).cost)
+        curve = next(c for c in decode(ruled._core.stop_model()).curves if (c.k, c.rule) == (K, PRICE))
+        np.testing.assert_array_equal(hits.cost, ruled.search(queries, K, ef=curve.cap).cost)
 
 
 def test_an_index_that_grew_or_shrank_says_so() -> None:
@@ -322,19 +329,19 @@ def test_progress_and_cancelling() -> None:
     )
 
 
-def test_no_tail_grows(learned: fc.Index) -> None:
+def test_no_tail_grows(ruled: fc.Index) -> None:
     """The slowest searches by a rule cost about as much as those of a fixed effort that finds as much."""
     queries = clustered(2000, 21)
-    core = learned._core
-    hits = learned.search(queries, K, recall=0.95)
+    core = ruled._core
+    hits = ruled.search(queries, K, recall=0.95)
     assert hits.stop_reason is not None
     if core.stop_plan(K, 0.95, 0.0, 0.0)[1] == PLAIN:
         return
-    found = recalls(learned, queries, hits).mean()
-    effort = "nprobe" if learned.info().get("nlist") else "ef"
+    found = recalls(ruled, queries, hits).mean()
+    effort = "nprobe" if ruled.info().get("nlist") else "ef"
     for value in range(1 if effort == "nprobe" else K, 400):
-        plain = learned.search(queries, K, **{effort: value})
-        if recalls(learned, queries, plain).mean() >= found:
+        plain = ruled.search(queries, K, **{effort: value})
+        if recalls(ruled, queries, plain).mean() >= found:
             break
     slow = np.quantile(hits.cost[hits.stop_reason == StopReason.TARGET], 0.99)
     assert slow < 1.25 * np.quantile(plain.cost, 0.99)

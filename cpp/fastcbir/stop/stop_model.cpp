@@ -254,6 +254,17 @@ StopPlan StopModel::farthest(const StopQuestion& question, StopReason reason, fl
           estimate};
 }
 
+// What a search costs at a threshold, in distances, with what deciding costs beside them: so a rule is taken only where it
+// saves time. Measured on vectors of 96 dimensions.
+float StopModel::price_of(const StopCurve& curve, std::size_t at) const {
+  const float distances = curve.costs[at];
+  const bool coded = fingerprint_.code_bits > 0;
+  if (curve.rule == StopRule::plain) return distances;
+  if (curve.rule == StopRule::price) return distances * (coded ? 1.25f : 1.02f);
+  const float all_decisions = coded ? 1600.0f : 100.0f;
+  return distances + all_decisions * 96 / static_cast<float>(fingerprint_.dim);
+}
+
 StopPlan StopModel::plan(const StopQuestion& question) const {
   constexpr float unknown = std::numeric_limits<float>::quiet_NaN();
   const StopTarget& target = question.target;
@@ -278,9 +289,7 @@ StopPlan StopModel::plan(const StopQuestion& question) const {
   for (const StopCurve* curve = range.begin; curve != range.end; ++curve) {
     const std::size_t at = first_kept(*curve, target);
     if (at == curve->thresholds.size()) continue;
-    // A rule must save something to be worth its checks.
-    constexpr float worth = 0.98f;
-    const float cost = curve->costs[at] / (curve->rule == StopRule::plain ? 1 : worth);
+    const float cost = price_of(*curve, at);
     if (best != nullptr && best_cost <= cost) continue;
     best = curve;
     best_at = at;

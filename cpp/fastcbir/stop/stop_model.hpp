@@ -104,6 +104,7 @@ class StopModel {
     const StopCurve* end;
   };
   Range curves_for(std::size_t k, float share) const;
+  float price_of(const StopCurve& curve, std::size_t at) const;
   std::size_t first_kept(const StopCurve& curve, const StopTarget& target) const;
 
   std::vector<std::byte> bytes_;
