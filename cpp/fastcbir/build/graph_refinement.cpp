@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "fastcbir/core/rng.hpp"
 #include "fastcbir/stop/policy.hpp"
 
 namespace fastcbir {
@@ -11,9 +12,13 @@ namespace {
 // How many near nodes a node meets, and how many at most are looked at in the end.
 constexpr std::size_t met = 100;
 constexpr std::size_t most_candidates = 200;
+// One place in so many is kept for far nodes, for which so many are drawn by lot.
+constexpr std::size_t far_part = 8;
+constexpr std::size_t far_drawn = most_candidates;
 // Squares of alpha, in the order tried: choosing whom to link to, then filling the list.
 constexpr float forward_alphas2[] = {1.0f, 1.44f};
 constexpr float filling_alphas2[] = {1.0f, 1.44f, 2.25f};
+constexpr float far_alphas2[] = {1.44f};
 
 struct Candidate {
   float distance2;
@@ -34,7 +39,7 @@ bool contains(const std::vector<NodeId>& nodes, NodeId node) {
 class Refiner {
  public:
   Refiner(const Space& space, const VectorStore& vectors, const GraphLinks& links)
-      : space_(space), vectors_(vectors), links_(links), room_(links.capacity(0)) {}
+      : space_(space), vectors_(vectors), links_(links) {}
 
   struct Worker {
     PreparedQuery base_row;
@@ -69,7 +74,7 @@ class Refiner {
     }
   }
 
-  // `worker.nodes`, less what occurs twice, are its candidates.
+  // The nearest of `worker.nodes` are its candidates.
   void meet_named(NodeId node, Worker& worker) const {
     std::vector<NodeId>& nodes = worker.nodes;
     std::sort(nodes.begin(), nodes.end());
@@ -86,16 +91,25 @@ class Refiner {
     }
   }
 
-  // Adds candidates to `worker.chosen`, of which `room` is the most.
+  // So are nodes drawn by lot.
+  void meet_drawn(NodeId node, Worker& worker) const {
+    worker.nodes.clear();
+    for (std::size_t i = 0; i < far_drawn; ++i) {
+      worker.nodes.push_back(static_cast<NodeId>(mix64(mix64(node) ^ i) % links_.size()));
+    }
+    meet_named(node, worker);
+  }
+
+  // Adds candidates to `worker.chosen` until there are `room`.
   template <class Alphas>
-  void choose(const Alphas& alphas2, Worker& worker) const {
+  void choose(const Alphas& alphas2, std::size_t room, Worker& worker) const {
     std::sort(worker.candidates.begin(), worker.candidates.end());
     for (Candidate& candidate : worker.candidates) {
       candidate.chosen = contains(worker.chosen, candidate.node);
     }
     for (const float alpha2 : alphas2) {
       for (Candidate& candidate : worker.candidates) {
-        if (worker.chosen.size() == room_) return;
+        if (worker.chosen.size() >= room) return;
         if (candidate.chosen || is_occluded(candidate, alpha2, worker)) continue;
         candidate.chosen = true;
         worker.chosen.push_back(candidate.node);
@@ -138,7 +152,6 @@ class Refiner {
   const Space& space_;
   const VectorStore& vectors_;
   const GraphLinks& links_;
-  std::size_t room_;
 };
 
 }  // namespace
@@ -159,7 +172,7 @@ void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& gra
       Refiner::Worker& worker = workers[at];
       worker.chosen.clear();
       refiner.meet(static_cast<NodeId>(begin), worker);
-      refiner.choose(forward_alphas2, worker);
+      refiner.choose(forward_alphas2, room, worker);
       std::copy(worker.chosen.begin(), worker.chosen.end(), wanted.begin() + static_cast<std::ptrdiff_t>(begin * room));
     }
   });
@@ -188,7 +201,9 @@ void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& gra
       worker.nodes.insert(worker.nodes.end(), wanting.begin() + static_cast<std::ptrdiff_t>(begins[begin]),
                           wanting.begin() + static_cast<std::ptrdiff_t>(begins[begin + 1]));
       refiner.meet_named(node, worker);
-      refiner.choose(filling_alphas2, worker);
+      refiner.choose(filling_alphas2, room - room / far_part, worker);
+      refiner.meet_drawn(node, worker);
+      refiner.choose(far_alphas2, room, worker);
       graph.links.set(node, 0, worker.chosen);
     }
   });

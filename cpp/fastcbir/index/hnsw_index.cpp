@@ -86,6 +86,7 @@ HnswIndex::HnswIndex(const Space& space, const io::Reader& reader, bool mapped, 
     codec_->set_unit(reader.section(io::packed_tag, sizeof(io::PackedSection), false).as<io::PackedSection>()[0].unit);
     stale_ = NodeBitset(graph_.links.size(), codec_->unit() == 0);
     codes_ready_ = codec_->unit() > 0;
+    if (has_codes()) entry_points_.choose(*codec_, vectors_, graph_.links);
   }
   if (!verify) return;
   try {
@@ -158,12 +159,17 @@ void HnswIndex::pack_stale(std::size_t threads) {
   stale_.for_each([&](std::size_t node) { nodes.push_back(static_cast<NodeId>(node)); });
   pack_codes(*codec_, vectors_, graph_.links, nodes, threads);
   if (codec_->unit() == 0) return;
+  // New ones are needed when nodes have moved, or far more have come.
+  if (entry_points_.empty() || graph_.links.size() / 5 * 4 > entry_points_.chosen_among()) {
+    entry_points_.choose(*codec_, vectors_, graph_.links);
+  }
   stale_ = NodeBitset(graph_.links.size());
   codes_ready_.store(true, std::memory_order_release);
 }
 
 void HnswIndex::truncate_rows(std::size_t size) {
   if (graph_.links.size() > size) graph_.links.truncate(size);
+  if (size < entry_points_.chosen_among()) entry_points_.clear();
   if (size == 0) graph_.entry = no_node;
   if (codec_ != nullptr) stale_.resize(size);
 }
@@ -172,6 +178,7 @@ void HnswIndex::compact_rows(const WorkOptions& options) {
   HnswGraph fresh = consolidate(params_, space_, vectors_, graph_, dead(), options.threads, options.monitor);
   close_gaps();
   graph_ = std::move(fresh);
+  entry_points_.clear();
   codes_ready_.store(false);
   if (codec_ != nullptr) {
     stale_ = NodeBitset(graph_.links.size());

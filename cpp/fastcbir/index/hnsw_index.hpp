@@ -8,6 +8,7 @@
 #include "fastcbir/build/hnsw_builder.hpp"
 #include "fastcbir/index/index.hpp"
 #include "fastcbir/index/scratch_pool.hpp"
+#include "fastcbir/search/entry_points.hpp"
 #include "fastcbir/search/heap_frontier.hpp"
 #include "fastcbir/storage/packed_codec.hpp"
 
@@ -55,13 +56,20 @@ class HnswIndex final : public Index {
   bool has_codes() const { return codes_ready_.load(std::memory_order_acquire); }
   std::size_t effective_ef(const SearchOptions& options, std::size_t k) const;
   bool scan_is_cheaper(std::size_t passing_count, std::size_t ef) const;
-  // The way down to level 0; the scratch's query is prepared.
+  // Where a search begins on level 0; the scratch's query is prepared.
+  struct Start {
+    Neighbor node;
+    bool by_codes;
+    kernels::PackedQuery packed;
+  };
+  Start start(Scratch& scratch, SearchProgress& progress) const;
+  // The way down to level 0.
   Neighbor descend(Scratch& scratch, SearchProgress& progress) const;
-  // From there. Policies: over(results, frontier), the stop policy of a search with these, see
-  // hnsw_search.cpp. The found are in scratch.found, nearest first.
+  // Policies: over(results, frontier), the stop policy of a search with these, see hnsw_search.cpp. The found are in
+  // scratch.found, nearest first.
   template <class Policies>
-  void search_from(Neighbor start, std::size_t k, std::size_t ef, const NodeBitset* passing, const Policies& policies,
-                   Scratch& scratch, SearchProgress& progress) const;
+  void search_from(const Start& start, std::size_t k, std::size_t ef, const NodeBitset* passing,
+                   const Policies& policies, Scratch& scratch, SearchProgress& progress) const;
   template <class Policies>
   void search_one(const Batch& batch, std::size_t query_index, std::size_t ef, const Policies& policies,
                   Scratch& scratch) const;
@@ -76,6 +84,7 @@ class HnswIndex final : public Index {
   HnswParams params_;
   std::unique_ptr<PackedCodec> codec_;  // null: none
   HnswGraph graph_;
+  EntryPoints entry_points_;   // of searches by codes
   NodeBitset stale_;           // nodes whose codes are not those of their links
   std::size_t unchecked_ = 0;  // rows inserted since every node was known to be reachable
   std::size_t unrefined_ = 0;  // rows inserted since the last refinement

@@ -94,10 +94,16 @@ bool HnswIndex::scan_is_cheaper(std::size_t passing_count, std::size_t ef) const
   return static_cast<double>(passing_count) * static_cast<double>(passing_count) <= through_graph;
 }
 
+HnswIndex::Start HnswIndex::start(Scratch& scratch, SearchProgress& progress) const {
+  if (!has_codes()) return {descend(scratch, progress), false, {}};
+  const kernels::PackedQuery packed = codec_->prepare(scratch.query.data(), scratch.packed);
+  const NodeId nearest = entry_points_.nearest(kernels::active().packed, packed, scratch.neighborhood.keys.data());
+  scratch.visited.begin(vectors_.size());
+  const float value = space_.kernels().one(scratch.query.data(), vectors_.row(nearest), space_.dim());
+  return {{value, nearest}, true, packed};
+}
+
 Neighbor HnswIndex::descend(Scratch& scratch, SearchProgress& progress) const {
-  // A step on a level of few nodes costs as much as one among neighbours with codes, which leads as far.
-  constexpr std::size_t lowest_with_codes = 2;
-  const std::size_t lowest = has_codes() ? lowest_with_codes : 0;
   const auto expander = [&](std::size_t level) {
     return GatherExpander(graph_.links, level, vectors_, space_.kernels(), space_.dim(), scratch.query.data());
   };
@@ -106,7 +112,7 @@ Neighbor HnswIndex::descend(Scratch& scratch, SearchProgress& progress) const {
   ++progress.distances;
   scratch.visited.begin(vectors_.size());
   scratch.visited.insert(nearest.node);
-  for (std::size_t level = top; level > lowest; --level) {
+  for (std::size_t level = top; level > 0; --level) {
     nearest = greedy_descent(expander(level), nearest, scratch.visited, progress, scratch.neighborhood);
   }
   scratch.visited.begin(vectors_.size());
@@ -114,40 +120,44 @@ Neighbor HnswIndex::descend(Scratch& scratch, SearchProgress& progress) const {
 }
 
 template <class Policies>
-void HnswIndex::search_from(Neighbor start, std::size_t k, std::size_t ef, const NodeBitset* passing,
+void HnswIndex::search_from(const Start& start, std::size_t k, std::size_t ef, const NodeBitset* passing,
                             const Policies& policies, Scratch& scratch, SearchProgress& progress) const {
   scratch.found.clear();
   const auto walk = [&](const auto& expander, auto& frontier, auto results) {
-    frontier.push(start.distance, start.node);
+    frontier.push(start.node.distance, start.node.node);
     greedy_search(expander, scratch.visited, frontier, policies.over(results, frontier), progress,
                   scratch.neighborhood);
   };
-  if (has_codes()) {
-    scratch.results.reset(k);
-    const kernels::PackedQuery packed = codec_->prepare(scratch.query.data(), scratch.packed);
+  if (start.by_codes) {
     const auto walk_packed = [&](auto& frontier) {
       walk(PackedExpander(graph_.links, vectors_, space_.kernels(), space_.dim(), scratch.query.data(),
-                          kernels::active().packed, packed, frontier, passing, scratch.results),
+                          kernels::active().packed, start.packed, frontier, passing, scratch.results),
            frontier, InTopK{scratch.results});
     };
     // A node may stand in the frontier several times, so that ef places may hold fewer than ef nodes: of ten, seldom.
     constexpr std::size_t few = 12;
-    const std::size_t width = std::max(ef, k > few ? 2 * k : k);
-    if (passing == nullptr) {
-      scratch.beam.reset(width);
-      walk_packed(scratch.beam);
-    } else {
-      scratch.heap.reset(width, passing);
-      walk_packed(scratch.heap);
+    const std::size_t enough = std::is_same_v<Policies, Unlimited> ? std::min(k, vectors_.size()) : 0;
+    std::size_t width = std::max(ef, k > few ? 2 * k : k);
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      scratch.results.reset(k);
+      if (passing == nullptr) {
+        scratch.beam.reset(width);
+        walk_packed(scratch.beam);
+      } else {
+        scratch.heap.reset(width, passing);
+        walk_packed(scratch.heap);
+      }
+      const auto found = scratch.results.sorted();
+      scratch.found.assign(found.begin(), found.end());
+      if (found.size() >= enough) return;
+      // Once more with more places, and then by rows, of which none is met twice.
+      width *= 2;
+      scratch.visited.begin(vectors_.size());
     }
-    const auto found = scratch.results.sorted();
-    scratch.found.assign(found.begin(), found.end());
-    if (!std::is_same_v<Policies, Unlimited> || found.size() >= std::min(k, vectors_.size())) return;
     scratch.found.clear();
-    scratch.visited.begin(vectors_.size());  // once more by rows, of which none is met twice
   }
   const GatherExpander expander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), scratch.query.data());
-  scratch.visited.insert(start.node);
+  scratch.visited.insert(start.node.node);
   if (passing == nullptr) {
     scratch.beam.reset(ef);
     walk(expander, scratch.beam, InBeam{scratch.beam, k});
@@ -168,8 +178,7 @@ void HnswIndex::search_one(const Batch& batch, std::size_t query_index, std::siz
   // A rule learned for a larger k goes by that one's k-th nearest.
   const std::size_t k = batch.plan.curve != nullptr ? std::max<std::size_t>(batch.plan.curve->k, batch.k) : batch.k;
   SearchProgress progress;
-  const Neighbor start = descend(scratch, progress);
-  search_from(start, k, ef, batch.passing, policies, scratch, progress);
+  search_from(start(scratch, progress), k, ef, batch.passing, policies, scratch, progress);
   emit(batch.output, batch.k, query_index, scratch.query, scratch.found, progress.distances);
 }
 
@@ -240,8 +249,10 @@ std::vector<Neighbor> HnswIndex::search_range(const PreparedQuery& query, float 
   return {found.begin(), found.end()};
 }
 
-// Nodes of upper levels lead the way down: a search could not do without them.
-bool HnswIndex::may_be_query(NodeId node) const { return graph_.links.level_of(node) == 0; }
+// Nodes of upper levels lead the way down, and some are where searches begin: one could not do without them.
+bool HnswIndex::may_be_query(NodeId node) const {
+  return graph_.links.level_of(node) == 0 && !entry_points_.contains(node);
+}
 
 void HnswIndex::trace_batch(const TraceRequest& request, std::span<const NodeId> own, const NodeBitset* passing,
                             Traces& traces) const {
@@ -256,11 +267,11 @@ void HnswIndex::trace_batch(const TraceRequest& request, std::span<const NodeId>
                    const auto* query = static_cast<const std::byte*>(request.queries) + begin * space_.input_bytes();
                    space_.prepare(query, scratch.query);
                    SearchProgress progress;
-                   const Neighbor start = descend(scratch, progress);
+                   const Start first = start(scratch, progress);
                    // As if it had been seen: neither expanded nor found.
                    if (own[begin] != no_node) scratch.visited.insert(own[begin]);
                    steps.clear();
-                   search_from(start, request.k, std::max(request.cap, request.k), passing,
+                   search_from(first, request.k, std::max(request.cap, request.k), passing,
                                Traced{steps, request.k, space_.nearness_offset(scratch.query, request.largest_norm),
                                       request.true_kth[begin], request.detailed},
                                scratch, progress);

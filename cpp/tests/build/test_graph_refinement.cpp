@@ -65,6 +65,29 @@ TEST_CASE("refined lists hold the old ones and more, each node once") {
   }
 }
 
+TEST_CASE("refined lists lead far away too") {
+  const Made before(Metric::l2);
+  Made after(Metric::l2);
+  refine_links(after.space, after.vectors, after.graph, 1, nullptr);
+  const std::size_t size = after.graph.links.size();
+  // Links to other than the nearest 100, whom a node meets when it is searched for.
+  constexpr std::ptrdiff_t met = 100;
+  const auto far_links = [&](const Made& made) {
+    std::size_t count = 0;
+    for (NodeId node = 0; node < size; ++node) {
+      PreparedQuery query;
+      const RowQuery row = made.space.row_query(made.vectors.row(node), query);
+      const auto value = [&](NodeId other) { return made.space.kernels().one(row.data, made.vectors.row(other), dim); };
+      std::vector<float> values;
+      for (NodeId other = 0; other < size; ++other) values.push_back(value(other));
+      std::nth_element(values.begin(), values.begin() + met, values.end());
+      for (const NodeId other : made.list(node)) count += value(other) > values[met] ? 1 : 0;
+    }
+    return count;
+  };
+  CHECK(far_links(after) > 2 * far_links(before));
+}
+
 TEST_CASE("a graph of one node or none has nothing to refine") {
   for (const std::size_t count : {std::size_t{0}, std::size_t{1}}) {
     const Space space(4, Metric::l2, ScalarType::f32);
