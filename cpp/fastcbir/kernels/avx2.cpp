@@ -19,6 +19,7 @@ namespace {
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
 #include "fastcbir/kernels/generic_nearest.inc"
+#include "fastcbir/kernels/generic_rotate.inc"
 #include "fastcbir/kernels/avx2_forest.inc"
 // clang-format on
 
@@ -39,6 +40,10 @@ constinit const KernelTable avx2_table = {
     {&merge_into_beam},
     &forest_in_lanes,
     &nearest_centroids<Lanes>,
+    &project<Lanes>,
+    &hadamard<Lanes>,
+    &squared_norm,
+    &scale,
     &f32_to_f16,
     &f16_to_f32,
 };

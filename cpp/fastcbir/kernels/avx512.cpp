@@ -16,9 +16,11 @@ namespace {
 #include "fastcbir/kernels/avx512_bytes.inc"
 #include "fastcbir/kernels/avx512_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
+#include "fastcbir/kernels/avx512_packed_query.inc"
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
 #include "fastcbir/kernels/generic_nearest.inc"
+#include "fastcbir/kernels/generic_rotate.inc"
 #include "fastcbir/kernels/avx512_forest.inc"
 #include "fastcbir/kernels/avx512_beam.inc"
 // clang-format on
@@ -36,10 +38,14 @@ constinit const KernelTable avx512_table = {
      {F16::l2, F16::ip, F16::cosine},
      {U8::l2, U8::ip, U8::cosine},
      {I8::l2, I8::ip, I8::cosine}},
-    packed_kernels,
+    wide_packed_kernels,
     {&insert_into_beam},
     &forest_in_lanes,
     &nearest_centroids<Lanes>,
+    &project<Lanes>,
+    &hadamard<Lanes>,
+    &squared_norm,
+    &scale,
     &f32_to_f16,
     &f16_to_f32,
 };

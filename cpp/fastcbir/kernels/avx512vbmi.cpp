@@ -16,10 +16,12 @@ namespace {
 #include "fastcbir/kernels/avx512vnni_bytes.inc"
 #include "fastcbir/kernels/avx512_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
+#include "fastcbir/kernels/avx512_packed_query.inc"
 #include "fastcbir/kernels/avx512vbmi_packed.inc"
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
 #include "fastcbir/kernels/generic_nearest.inc"
+#include "fastcbir/kernels/generic_rotate.inc"
 #include "fastcbir/kernels/avx512_forest.inc"
 #include "fastcbir/kernels/avx512_beam.inc"
 // clang-format on
@@ -42,6 +44,10 @@ constinit const KernelTable avx512vbmi_table = {
     {&insert_into_beam},
     &forest_in_lanes,
     &nearest_centroids<Lanes>,
+    &project<Lanes>,
+    &hadamard<Lanes>,
+    &squared_norm,
+    &scale,
     &f32_to_f16,
     &f16_to_f32,
 };

@@ -16,9 +16,11 @@ namespace {
 #include "fastcbir/kernels/avx512vnni_bytes.inc"
 #include "fastcbir/kernels/avx512_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
+#include "fastcbir/kernels/avx512_packed_query.inc"
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
 #include "fastcbir/kernels/generic_nearest.inc"
+#include "fastcbir/kernels/generic_rotate.inc"
 #include "fastcbir/kernels/avx512_forest.inc"
 #include "fastcbir/kernels/avx512_beam.inc"
 // clang-format on
@@ -37,10 +39,14 @@ constinit const KernelTable avx512vnni_table = {
      {F16::l2, F16::ip, F16::cosine},
      {vnni<false, Metric::l2>, vnni<false, Metric::ip>, vnni<false, Metric::cosine>},
      {vnni<true, Metric::l2>, vnni<true, Metric::ip>, vnni<true, Metric::cosine>}},
-    packed_kernels,
+    wide_packed_kernels,
     {&insert_into_beam},
     &forest_in_lanes,
     &nearest_centroids<Lanes>,
+    &project<Lanes>,
+    &hadamard<Lanes>,
+    &squared_norm,
+    &scale,
     &f32_to_f16,
     &f16_to_f32,
 };

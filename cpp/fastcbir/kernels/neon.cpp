@@ -21,6 +21,7 @@ namespace {
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
 #include "fastcbir/kernels/generic_nearest.inc"
+#include "fastcbir/kernels/generic_rotate.inc"
 // clang-format on
 
 using F32 = FloatKernels<Lanes, FloatRows>;
@@ -40,6 +41,10 @@ constinit const KernelTable neon_table = {
     {&merge_into_beam},
     &forest_one_by_one,
     &nearest_centroids<Lanes>,
+    &project<Lanes>,
+    &hadamard<Lanes>,
+    &squared_norm,
+    &scale,
     &f32_to_f16,
     &f16_to_f32,
 };

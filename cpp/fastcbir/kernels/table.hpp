@@ -67,6 +67,13 @@ struct PackedCode {
   float base_difference;  // <p, w>
 };
 
+// What a look-up table must hold.
+struct PackedExtent {
+  float widest;    // the largest of the groups' sums of absolute values
+  float negative;  // the sum of the coordinates below 0
+  float sum;       // of all
+};
+
 struct PackedKernels {
   // The code s of w = row - base, in 2 or 4 even levels, as numbers 0, 1 or 0..3 in `levels`. The outer levels begin at
   // `outer` times the root mean square of w, whose first `dim` of `count` coordinates count; count is a multiple of 16.
@@ -81,10 +88,10 @@ struct PackedKernels {
   // The same for four queries of one codec at once: keys of query q begin at keys + q * packed_key_room, found[q] of them.
   void (*candidates4)(const PackedQuery* const* queries, const void* block, const std::uint32_t* nodes,
                       const float* bases, const float* bounds, std::uint64_t* keys, std::size_t* found);
+  // Of coordinates in `groups` of four, a multiple of four groups; 64-byte aligned.
+  PackedExtent (*extent)(const float* coordinates, std::size_t groups);
   // table[16 g + b] = round((sum of the coordinates of group g whose bit is set in b - least such sum) / step).
   void (*table)(const float* coordinates, std::size_t groups, float step, std::uint8_t* table);
-  // The Walsh-Hadamard transform in place, not normalised; count is a power of two, at least 16; 64-byte aligned.
-  void (*hadamard)(float* values, std::size_t count);
 };
 
 // A candidate of a graph search is one 64-bit key: its value, as bits that order like the number (those of a float with
@@ -133,6 +140,14 @@ struct KernelTable {
   // row_count is a multiple of panel_rows.
   void (*nearest)(const CentroidPanels& panels, const float* rows, std::size_t row_stride_bytes, std::size_t row_count,
                   float* least, std::uint32_t* found);
+  // projected[j] = the sum of values[i] columns[i * count + j]; count is a multiple of 16; all are 64-byte aligned.
+  void (*project)(const float* columns, const float* values, std::size_t count, float* projected);
+  // The Walsh-Hadamard transform, not normalised, of values times factors, in place; count is a power of two, at least
+  // 16; 64-byte aligned.
+  void (*hadamard)(float* values, const float* factors, std::size_t count);
+  // In double: exact enough for any float, and infinite or NaN only if a value is. No alignment asked of any of these.
+  double (*squared_norm)(const float* values, std::size_t count);
+  void (*scale)(const float* from, double factor, float* to, std::size_t count);
   // IEEE 754 half precision, round to nearest even; no alignment or padding asked of either side.
   void (*f32_to_f16)(const float* from, std::uint16_t* to, std::size_t count);
   void (*f16_to_f32)(const std::uint16_t* from, float* to, std::size_t count);

@@ -21,7 +21,7 @@ constexpr std::size_t rounds = 4;
 constexpr float outer_level = 0.9957f;
 constexpr std::uint16_t half_infinity = 0x7C00;
 
-// Gram-Schmidt on normal rows. The first `dim` coordinates of inputs are used: the others are zero.
+// Gram-Schmidt on normal rows, then transposed. The first `dim` coordinates of inputs are used: the others are zero.
 AlignedBuffer random_rotation(std::size_t padded_dim, std::uint64_t seed) {
   std::vector<double> rows(padded_dim * padded_dim);
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -42,7 +42,9 @@ AlignedBuffer random_rotation(std::size_t padded_dim, std::uint64_t seed) {
   }
   AlignedBuffer matrix;
   matrix.resize(rows.size() * sizeof(float));
-  std::transform(rows.begin(), rows.end(), matrix.as<float>().begin(), [](double x) { return static_cast<float>(x); });
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    matrix.as<float>()[i % padded_dim * padded_dim + i / padded_dim] = static_cast<float>(-rows[i]);
+  }
   return matrix;
 }
 
@@ -71,8 +73,9 @@ PackedCodec::PackedCodec(const Space& space, std::size_t planes, std::uint64_t s
   } else {
     hadamard_ = std::bit_floor(padded_dim_);
     const float scale = 1 / std::sqrt(static_cast<float>(hadamard_));
-    signs_.resize(rounds * hadamard_);
-    for (std::size_t i = 0; i < signs_.size(); ++i) signs_[i] = (mix64(mix64(seed) ^ i) & 1) != 0 ? scale : -scale;
+    signs_.resize(rounds * hadamard_ * sizeof(float));
+    const auto signs = signs_.as<float>();
+    for (std::size_t i = 0; i < signs.size(); ++i) signs[i] = (mix64(mix64(seed) ^ i) & 1) != 0 ? scale : -scale;
   }
   groups_ = padded_dim_ / group_dims;
 }
@@ -102,19 +105,14 @@ void PackedCodec::load(const void* data, bool is_query, float* values) const {
 
 void PackedCodec::rotate(const float* values, float* rotated) const {
   if (hadamard_ == 0) {
-    const auto& dot = kernels::distance_kernels(*table_, ScalarType::f32, Metric::ip);
-    const std::size_t stride = padded_dim_ * sizeof(float);
-    dot.block(values, rotation_.data(), stride, padded_dim_, padded_dim_,
-              rotated);  // minus the products: a rotation too
+    table_->project(rotation_.as<float>().data(), values, padded_dim_, rotated);
     return;
   }
   // Front and back parts in turn overlap, so that after all rounds every coordinate has met every other.
   std::memcpy(rotated, values, padded_dim_ * sizeof(float));
   for (std::size_t round = 0; round < rounds; ++round) {
     float* part = rotated + (round % 2 == 0 ? 0 : padded_dim_ - hadamard_);
-    const float* signs = signs_.data() + round * hadamard_;
-    for (std::size_t i = 0; i < hadamard_; ++i) part[i] *= signs[i];
-    table_->packed.hadamard(part, hadamard_);
+    table_->hadamard(part, signs_.as<float>().data() + round * hadamard_, hadamard_);
   }
 }
 
@@ -170,30 +168,19 @@ kernels::PackedQuery PackedCodec::prepare(const void* query, QueryScratch& scrat
   load(query, true, values.data());
   rotate(values.data(), rotated.data());
   // A table entry is at most 255, and a plane's sum below 2^16.
-  float widest = 0;
-  float least_sum = 0;
-  float sum = 0;
-  for (std::size_t group = 0; group < groups_; ++group) {
-    float width = 0;
-    for (std::size_t i = group * group_dims; i < (group + 1) * group_dims; ++i) {
-      width += std::fabs(rotated[i]);
-      least_sum += std::min(rotated[i], 0.0f);
-      sum += rotated[i];
-    }
-    widest = std::max(widest, width);
-  }
+  const kernels::PackedExtent extent = table_->packed.extent(rotated.data(), groups_);
   const float largest_entry = std::min(255.0f, std::floor(65535.0f / static_cast<float>(groups_)));
-  const float step = widest > 0 ? widest / largest_entry : 1;
+  const float step = extent.widest > 0 ? extent.widest / largest_entry : 1;
   auto* table = reinterpret_cast<std::uint8_t*>(scratch.table.data());
   table_->packed.table(rotated.data(), groups_, step, table);
-  // <q, s> with s = 2 b - 1, or 2 (2 b1 + b0) - 3, where <q, b> = step * (table sums) + least_sum for each plane.
+  // <q, s> with s = 2 b - 1, or 2 (2 b1 + b0) - 3, where <q, b> = step * (table sums) + the negative part for each plane.
   const float length_unit = std::sqrt(unit_);
   const float planes_weight = planes_ == 1 ? 1.0f : 3.0f;
   return {.table = table,
           .groups = groups_,
           .planes = planes_,
           .scale = 2 * step / length_unit,
-          .offset = planes_weight * (2 * least_sum - sum) / length_unit,
+          .offset = planes_weight * (2 * extent.negative - extent.sum) / length_unit,
           .unit = unit_};
 }
 

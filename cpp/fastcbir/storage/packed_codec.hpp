@@ -67,9 +67,9 @@ class PackedCodec {
   std::size_t padded_dim_;  // of rotated vectors
   std::size_t groups_;
   float unit_ = 0;
-  AlignedBuffer rotation_;    // small dimensions: an orthogonal matrix, a row an output
+  AlignedBuffer rotation_;    // small dimensions: an orthogonal matrix, a column an output
   std::size_t hadamard_ = 0;  // larger ones: rounds of random signs and Hadamard transforms of this many coordinates
-  std::vector<float> signs_;
+  AlignedBuffer signs_;
 };
 
 }  // namespace fastcbir

@@ -29,21 +29,6 @@ double squared_norm(const T* values, std::size_t dim) {
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-void normalise(const float* from, float* to, std::size_t dim) {
-  const double scale = 1 / std::sqrt(squared_norm(from, dim));
-  for (std::size_t i = 0; i < dim; ++i) to[i] = static_cast<float>(from[i] * scale);
-}
-
-// One test a row on the happy path: what is not finite has all bits of its exponent set.
-bool all_finite(const float* values, std::size_t dim) {
-  constexpr std::uint32_t exponent = 0x7F800000;
-  std::uint32_t found = 0;
-  for (std::size_t i = 0; i < dim; ++i) {
-    found |= (std::bit_cast<std::uint32_t>(values[i]) & exponent) == exponent ? 1u : 0u;
-  }
-  return found == 0;
-}
-
 [[noreturn]] void refuse(const char* what, std::size_t row, const std::string& why) {
   throw std::invalid_argument(std::string(what) + " row " + std::to_string(row) + " " + why);
 }
@@ -66,13 +51,14 @@ void Space::check_input(const void* rows, std::size_t count, const char* what) c
     const auto* bytes = static_cast<const std::byte*>(rows) + row * input_bytes();
     if (is_float) {
       const auto* values = reinterpret_cast<const float*>(bytes);
-      if (!all_finite(values, dim_)) {
+      const double norm2 = table_->squared_norm(values, dim_);
+      if (!std::isfinite(norm2)) {
         const auto at = std::find_if(values, values + dim_, [](float x) { return !std::isfinite(x); }) - values;
         refuse(what, row,
                "has " + std::to_string(values[at]) + " in column " + std::to_string(at) +
                    "; every coordinate must be finite");
       }
-      if (metric_ == Metric::cosine && squared_norm(values, dim_) == 0) {
+      if (metric_ == Metric::cosine && norm2 == 0) {
         refuse(what, row, "is all zeros, which has no direction: cosine is undefined for it");
       }
       if (type_ == ScalarType::f16 && metric_ != Metric::cosine) {
@@ -90,13 +76,17 @@ void Space::check_input(const void* rows, std::size_t count, const char* what) c
   }
 }
 
+void Space::normalise(const float* from, float* to) const {
+  table_->scale(from, 1 / std::sqrt(table_->squared_norm(from, dim_)), to, dim_);
+}
+
 void Space::encode(const void* input, std::byte* row) const {
   std::memset(row, 0, stride_bytes_);
   switch (type_) {
     case ScalarType::f32: {
       auto* to = reinterpret_cast<float*>(row);
       if (normalises()) {
-        normalise(static_cast<const float*>(input), to, dim_);
+        normalise(static_cast<const float*>(input), to);
       } else {
         std::memcpy(to, input, dim_ * sizeof(float));
       }
@@ -108,7 +98,7 @@ void Space::encode(const void* input, std::byte* row) const {
       if (normalises()) {
         thread_local std::vector<float> unit;
         unit.resize(dim_);
-        normalise(from, unit.data(), dim_);
+        normalise(from, unit.data());
         from = unit.data();
       }
       table_->f32_to_f16(from, to, dim_);
@@ -141,7 +131,7 @@ void Space::prepare(const void* input, PreparedQuery& query) const {
   std::byte* data = query.buffer.data();
   query.inverse_norm = 1;
   if (normalises()) {
-    normalise(static_cast<const float*>(input), reinterpret_cast<float*>(data), dim_);
+    normalise(static_cast<const float*>(input), reinterpret_cast<float*>(data));
   } else {
     std::memcpy(data, input, input_bytes());
   }

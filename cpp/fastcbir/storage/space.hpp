@@ -69,6 +69,7 @@ class Space {
   bool normalises() const {
     return metric_ == Metric::cosine && (type_ == ScalarType::f32 || type_ == ScalarType::f16);
   }
+  void normalise(const float* from, float* to) const;
   float inverse_norm(const std::byte* row) const;  // of 8-bit rows
 
   std::size_t dim_;

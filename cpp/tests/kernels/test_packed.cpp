@@ -1,6 +1,9 @@
 // Packed codes of every table that can run here against obvious sums; integers exactly, estimates to a rounding or two.
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <limits>
+#include <optional>
 #include <vector>
 
 #include "doctest/doctest.h"
@@ -190,21 +193,113 @@ TEST_CASE("a look-up table holds every subset's sum above the least one") {
   }
 }
 
+TEST_CASE("what a look-up table must hold is the same for every instruction set") {
+  std::mt19937 random(8);
+  const std::size_t groups = 44;
+  Lines<float> x(groups * 4);
+  for (std::size_t i = 0; i < x.size; ++i) x.data[i] = static_cast<float>(random() % 2001) / 1000.0f - 1.0f;
+  double widest = 0, negative = 0, sum = 0;
+  for (std::size_t i = 0; i < x.size; i += 4) {
+    double width = 0;
+    for (std::size_t j = i; j < i + 4; ++j) {
+      const double value{x.data[j]};
+      width += std::abs(value);
+      negative += std::min(value, 0.0);
+      sum += value;
+    }
+    widest = std::max(widest, width);
+  }
+  Lines<std::uint8_t> first(groups * 16);
+  Lines<std::uint8_t> entries(groups * 16);
+  std::optional<kernels::PackedExtent> same;
+  for (const KernelTable* table : tables_under_test()) {
+    CAPTURE(table->name);
+    const kernels::PackedExtent extent = table->packed.extent(x.data, groups);
+    CHECK(std::abs(double{extent.widest} - widest) < 1e-6);
+    CHECK(std::abs(double{extent.negative} - negative) < 1e-5);
+    CHECK(std::abs(double{extent.sum} - sum) < 1e-5);
+    table->packed.table(x.data, groups, extent.widest / 255, entries.data);
+    if (!same) {
+      same = extent;
+      std::copy_n(entries.data, entries.size, first.data);
+    }
+    CHECK(extent.widest == same->widest);
+    CHECK(extent.negative == same->negative);
+    CHECK(extent.sum == same->sum);
+    CHECK(std::equal(first.data, first.data + first.size, entries.data));
+  }
+}
+
+TEST_CASE("a projection is a product with a matrix") {
+  for (const KernelTable* table : tables_under_test()) {
+    CAPTURE(table->name);
+    for (const std::size_t count : {16, 48, 96, 112, 192}) {
+      std::mt19937 random(7);
+      Lines<float> columns(count * count);
+      Lines<float> x(count);
+      Lines<float> projected(count);
+      for (std::size_t i = 0; i < columns.size; ++i) columns.data[i] = static_cast<float>(random() % 21) - 10;
+      for (std::size_t i = 0; i < count; ++i) x.data[i] = static_cast<float>(random() % 100);
+      table->project(columns.data, x.data, count, projected.data);
+      for (std::size_t j = 0; j < count; ++j) {
+        double sum = 0;
+        for (std::size_t i = 0; i < count; ++i) sum += double{x.data[i]} * double{columns.data[i * count + j]};
+        CHECK(double{projected.data[j]} == sum);  // whole numbers: exact
+      }
+    }
+  }
+}
+
+TEST_CASE("norms in double, and what is scaled by them, are the same for every instruction set") {
+  for (const std::size_t count : {1, 15, 16, 33, 100}) {
+    std::vector<float> x(count + 1);
+    std::mt19937 random(9);
+    for (float& value : x)
+      value = std::ldexp(static_cast<float>(random() % 2001) - 1000, static_cast<int>(random() % 200) - 100);
+    double expected = 0;
+    for (std::size_t i = 1; i <= count; ++i) expected += double{x[i]} * double{x[i]};
+    std::optional<double> same;
+    for (const KernelTable* table : tables_under_test()) {
+      CAPTURE(table->name);
+      const double norm2 = table->squared_norm(x.data() + 1, count);
+      CHECK(std::abs(norm2 - expected) <= 1e-14 * expected);
+      CHECK(norm2 == same.value_or(norm2));
+      same = norm2;
+      std::vector<float> scaled(count + 1);
+      table->scale(x.data() + 1, 1 / 3.0, scaled.data(), count);
+      for (std::size_t i = 0; i < count; ++i) CHECK(scaled[i] == static_cast<float>(double{x[i + 1]} * (1 / 3.0)));
+      CHECK(scaled[count] == 0);
+      for (const float wrong : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+        std::vector<float> bad = x;
+        bad[count] = wrong;
+        CHECK(!std::isfinite(table->squared_norm(bad.data() + 1, count)));
+      }
+    }
+    std::fill(x.begin(), x.end(), std::numeric_limits<float>::max());
+    for (const KernelTable* table : tables_under_test()) CHECK(std::isfinite(table->squared_norm(x.data(), count)));
+  }
+}
+
 TEST_CASE("the Hadamard transform is what its definition says") {
   for (const KernelTable* table : tables_under_test()) {
     CAPTURE(table->name);
-    for (const std::size_t count : {16, 32, 256}) {
+    for (const std::size_t count : {16, 32, 64, 128, 256, 512}) {
       std::mt19937 random(6);
       Lines<float> x(count);
-      for (std::size_t i = 0; i < count; ++i) x.data[i] = static_cast<float>(random() % 100);
+      Lines<float> factors(count);
+      std::vector<double> from(count);
+      for (std::size_t i = 0; i < count; ++i) {
+        x.data[i] = static_cast<float>(random() % 100);
+        factors.data[i] = random() % 2 == 0 ? 1.0f : -2.0f;
+        from[i] = double{x.data[i]} * double{factors.data[i]};
+      }
       std::vector<double> expected(count);
       for (std::size_t row = 0; row < count; ++row) {
         for (std::size_t i = 0; i < count; ++i) {
-          expected[row] +=
-              std::popcount(row & i) % 2 != 0 ? -static_cast<double>(x.data[i]) : static_cast<double>(x.data[i]);
+          expected[row] += std::popcount(row & i) % 2 != 0 ? -from[i] : from[i];
         }
       }
-      table->packed.hadamard(x.data, count);
+      table->hadamard(x.data, factors.data, count);
       for (std::size_t i = 0; i < count; ++i)
         CHECK(static_cast<double>(x.data[i]) == expected[i]);  // whole numbers: exact
     }
