@@ -10,19 +10,6 @@
 namespace fastcbir::bindings {
 namespace {
 
-void raise_python(std::exception_ptr pointer) {
-  try {
-    if (pointer) std::rethrow_exception(pointer);
-  } catch (const io::FormatError& error) {
-    py::set_error(py::module_::import("fastcbir.errors").attr("FormatError"), error.what());
-  } catch (const UnknownId& error) {
-    py::set_error(PyExc_KeyError, error.what());
-  } catch (const std::system_error& error) {
-    // OSError(errno, message) becomes FileNotFoundError, PermissionError and so on by itself.
-    PyErr_SetObject(PyExc_OSError, py::make_tuple(error.code().value(), error.what()).ptr());
-  }
-}
-
 py::array_t<Id> add(Index& index, const py::object& vectors, const py::object& ids, const py::object& threads,
                     py::object progress) {
   const InputVectors input = input_vectors(vectors, index.space(), "vectors", false);
@@ -75,104 +62,6 @@ void compact(Index& index, const py::object& threads, py::object progress) {
   const WorkOptions options{input_size(threads, "threads"), &monitor};
   const py::gil_scoped_release release;
   index.compact(options);
-}
-
-// A matrix of one query's answer costs as much as finding it if made the general way: no strides are worked out here.
-template <class T>
-py::array new_matrix(py::ssize_t rows, py::ssize_t columns) {
-  static const py::dtype* const dtype = new py::dtype(py::dtype::of<T>());  // never dies: nor does the module
-  const auto& numpy = py::detail::npy_api::get();
-  Py_INCREF(dtype->ptr());  // the next call takes one
-  const py::ssize_t shape[] = {rows, columns};
-  PyObject* const array = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, dtype->ptr(), columns == 0 ? 1 : 2, shape,
-                                                      nullptr, nullptr, 0, nullptr);
-  if (array == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::array>(array);
-}
-
-// Less than pybind11's: threads of ours that need Python come through PythonMonitor.
-class Released {
- public:
-  Released() : state_(PyEval_SaveThread()) {}
-  ~Released() { PyEval_RestoreThread(state_); }
-  Released(const Released&) = delete;
-  Released& operator=(const Released&) = delete;
-
- private:
-  PyThreadState* state_;
-};
-
-// A number of (0, 1], or of (0, 1) for what can't be promised of every query.
-float input_share(const py::object& given, const char* what, bool one_allowed) {
-  const double value = PyFloat_Check(given.ptr()) || PyNumber_Check(given.ptr()) ? PyFloat_AsDouble(given.ptr()) : -1;
-  if (PyErr_Occurred() != nullptr) PyErr_Clear();
-  if (!(value > 0 && (one_allowed ? value <= 1 : value < 1))) {
-    throw py::value_error(std::string(what) + " must be a number above 0 and " +
-                          (one_allowed ? "at most 1" : "below 1") + ", got " + py::repr(given).cast<std::string>());
-  }
-  return static_cast<float>(value);
-}
-
-StopTarget input_target(const py::object& recall, const py::object& probability) {
-  StopTarget target;
-  if (!recall.is_none()) target.recall = input_share(recall, "recall", true);
-  if (!probability.is_none()) target.probability = input_share(probability, "probability", false);
-  if (target.probability > 0 && !target.given()) {
-    throw py::value_error("probability says how sure each query's recall is to be: give recall too");
-  }
-  return target;
-}
-
-py::tuple search(const Index& index, const py::object& queries, const py::object& k, const py::object& ef,
-                 const py::object& nprobe, const py::object& rerank, const py::object& max_distances,
-                 const py::object& allow, const py::object& recall, const py::object& probability,
-                 const py::object& threads, py::object progress) {
-  const InputVectors input = input_vectors(queries, index.space(), "queries", true);
-  const std::size_t wanted = input_size(k, "k");
-  if (wanted == 0 || wanted > max_k) {
-    throw py::value_error("k must be in 1.." + std::to_string(max_k) + ", got " + py::repr(k).cast<std::string>());
-  }
-  const InputAllow allowed = input_allow(allow);
-  PythonMonitor monitor(std::move(progress));
-  SearchOptions options;
-  options.ef = input_size(ef, "ef");
-  options.nprobe = input_size(nprobe, "nprobe");
-  options.rerank = input_size(rerank, "rerank");
-  options.max_distances = input_size(max_distances, "max_distances");
-  options.target = input_target(recall, probability);
-  if (options.target.given() &&
-      (options.ef > 0 || options.nprobe > 0 || options.rerank > 0 || options.max_distances > 0)) {
-    throw py::value_error(
-        "recall says how far to search, and so do ef, nprobe, rerank and max_distances: give one of them");
-  }
-  options.allow = allowed.list;
-  options.threads = input_size(threads, "threads");
-  options.monitor = &monitor;
-  const auto rows = static_cast<py::ssize_t>(input.count);
-  const auto columns = static_cast<py::ssize_t>(wanted);
-  const auto ids = new_matrix<Id>(rows, columns);
-  const auto distances = new_matrix<float>(rows, columns);
-  const auto cost = new_matrix<std::uint32_t>(rows, 0);
-  const auto memory_of = [](const py::array& array) { return const_cast<void*>(array.data()); };
-  SearchOutput output{static_cast<Id*>(memory_of(ids)), static_cast<float*>(memory_of(distances)),
-                      static_cast<std::uint32_t*>(memory_of(cost))};
-  py::object reasons = py::none();
-  py::object estimates = py::none();
-  if (options.target.given()) {
-    py::array of_reasons = new_matrix<std::uint8_t>(rows, 0);
-    py::array of_estimates = new_matrix<float>(rows, 0);
-    output.reasons = static_cast<std::uint8_t*>(memory_of(of_reasons));
-    output.estimates = static_cast<float*>(memory_of(of_estimates));
-    reasons = std::move(of_reasons);
-    estimates = std::move(of_estimates);
-  }
-  const void* const data = input.data();
-  {
-    const Released release;
-    index.search(data, input.count, wanted, options, output);
-  }
-  return py::reinterpret_steal<py::tuple>(
-      PyTuple_Pack(5, ids.ptr(), distances.ptr(), cost.ptr(), reasons.ptr(), estimates.ptr()));
 }
 
 py::tuple range_search(const Index& index, const py::object& queries, float radius, const py::object& ef,
@@ -234,6 +123,19 @@ py::array_t<Id> ids_of(const Index& index) {
 
 }  // namespace
 
+void raise_python(std::exception_ptr pointer) {
+  try {
+    if (pointer) std::rethrow_exception(pointer);
+  } catch (const io::FormatError& error) {
+    py::set_error(py::module_::import("fastcbir.errors").attr("FormatError"), error.what());
+  } catch (const UnknownId& error) {
+    py::set_error(PyExc_KeyError, error.what());
+  } catch (const std::system_error& error) {
+    // OSError(errno, message) becomes FileNotFoundError, PermissionError and so on by itself.
+    PyErr_SetObject(PyExc_OSError, py::make_tuple(error.code().value(), error.what()).ptr());
+  }
+}
+
 Metric metric_named(const std::string& name) {
   for (const Metric metric : {Metric::l2, Metric::ip, Metric::cosine}) {
     if (name == name_of(metric)) return metric;
@@ -258,8 +160,6 @@ void bind_index(py::module_& module) {
       .def("update", &update, arg("vectors"), arg("ids"), arg("threads"), arg("progress"))
       .def("remove", &remove, arg("ids"))
       .def("compact", &compact, arg("threads"), arg("progress"))
-      .def("search", &search, arg("queries"), arg("k"), arg("ef"), arg("nprobe"), arg("rerank"), arg("max_distances"),
-           arg("allow"), arg("recall"), arg("probability"), arg("threads"), arg("progress"))
       .def("range_search", &range_search, arg("queries"), arg("radius"), arg("ef"), arg("nprobe"), arg("allow"),
            arg("threads"), arg("progress"))
       .def("reconstruct", &reconstruct, arg("ids"))
@@ -274,6 +174,7 @@ void bind_index(py::module_& module) {
       .def_property_readonly("dim", [](const Index& index) { return index.space().dim(); })
       .def_property_readonly("metric", [](const Index& index) { return name_of(index.space().metric()); })
       .def_property_readonly("dtype", [](const Index& index) { return name_of(index.space().type()); });
+  bind_search(index);
   bind_stop(index);
   module.def("load", &load_index, arg("path"), arg("mmap"), arg("verify"), release());
 }

@@ -126,15 +126,17 @@ InputAllow input_allow(const py::object& given) {
   const py::array array = py::array::ensure(given);
   if (array && array.dtype().kind() == 'b') {
     if (array.ndim() != 1) refuse("an allow mask must have one dimension, got shape " + shape_of(array));
-    allow.holder = py::array::ensure(array, py::array::c_style);
-    allow.list.mask = static_cast<const bool*>(allow.holder.data());
-    allow.list.mask_size = static_cast<std::size_t>(allow.holder.size());
+    const auto mask = py::array::ensure(array, py::array::c_style);
+    allow.list.mask = static_cast<const bool*>(mask.data());
+    allow.list.mask_size = static_cast<std::size_t>(mask.size());
+    allow.holder = mask;
   } else {
     PyErr_Clear();
-    allow.holder = input_ids(given, "allow");
+    const py::array_t<Id> ids = input_ids(given, "allow");
     static const Id nothing = no_id;  // an empty array may have no data, but is not "all"
-    allow.list.ids = allow.holder.size() > 0 ? static_cast<const Id*>(allow.holder.data()) : &nothing;
-    allow.list.count = static_cast<std::size_t>(allow.holder.size());
+    allow.list.ids = ids.size() > 0 ? ids.data() : &nothing;
+    allow.list.count = static_cast<std::size_t>(ids.size());
+    allow.holder = ids;
   }
   return allow;
 }

@@ -27,7 +27,7 @@ py::array_t<Id> input_ids(const py::object& given, const char* what, std::size_t
 
 // A bool mask (one entry an id) or an array of ids; None allows all. The holder keeps the memory.
 struct InputAllow {
-  py::array holder;
+  py::object holder;
   AllowList list;
 };
 InputAllow input_allow(const py::object& given);

@@ -5,6 +5,8 @@ from os import PathLike
 import numpy as np
 import numpy.typing as npt
 
+from fastcbir.types import Hits
+
 _Progress = Callable[[int, int], object] | None
 _Ids = npt.NDArray[np.int64]
 _Distances = npt.NDArray[np.float32]
@@ -32,13 +34,7 @@ class Index:
         probability: float | None,
         threads: int | None,
         progress: _Progress,
-    ) -> tuple[
-        _Ids,
-        _Distances,
-        npt.NDArray[np.uint32],
-        npt.NDArray[np.uint8] | None,
-        npt.NDArray[np.float32] | None,
-    ]: ...
+    ) -> Hits: ...
     def range_search(
         self,
         queries: npt.ArrayLike,
