@@ -198,6 +198,26 @@ def test_codes_find_the_same_with_exact_distances(codec: str, metric: str, dtype
     np.testing.assert_array_equal(hits.distances[same], truth.distances[same])
 
 
+@pytest.mark.parametrize("codec", ["rabitq1", "rabitq2"])
+@pytest.mark.parametrize(("metric", "dtype", "dim"), [("l2", "uint8", 20), ("ip", "float32", 33)])
+def test_many_results_by_codes_are_collected_by_estimates_and_compared_exactly(
+    codec: str, metric: str, dtype: str, dim: int
+) -> None:
+    vectors = make_vectors(1000, dim, dtype, 27)
+    queries = make_vectors(30, dim, dtype, 28)
+    flat = fc.Index(dim, fc.Flat(), metric=metric, dtype=dtype)
+    coded = fc.Index(dim, fc.Hnsw(m=16, ef_construction=100, codec=codec), metric=metric, dtype=dtype)
+    for index in (flat, coded):
+        index.add(vectors, threads=1)
+    for k, ef, wanted in ((100, 100, 0.6), (100, 400, 0.97), (900, 2000, 1), (2000, 4000, 1)):
+        truth, hits = flat.search(queries, k=k), coded.search(queries, k=k, ef=ef)
+        assert recall(hits.ids, truth.ids) >= wanted
+        same = hits.ids == truth.ids
+        np.testing.assert_array_equal(hits.distances[same], truth.distances[same])
+        assert (hits.distances[:, 1:] >= hits.distances[:, :-1]).all()
+        assert all(len(set(row.tolist())) == len(row) for row in hits.ids[:, :1000])
+
+
 @pytest.mark.parametrize(
     ("dim", "metric", "dtype", "m", "codec", "keep_pruned"),
     [

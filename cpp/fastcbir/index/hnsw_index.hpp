@@ -10,6 +10,7 @@
 #include "fastcbir/index/scratch_pool.hpp"
 #include "fastcbir/search/entry_points.hpp"
 #include "fastcbir/search/heap_frontier.hpp"
+#include "fastcbir/search/packed_expander.hpp"
 #include "fastcbir/storage/packed_codec.hpp"
 
 namespace fastcbir {
@@ -50,6 +51,9 @@ class HnswIndex final : public Index {
     std::vector<Neighbor> found;
     PackedCodec::QueryScratch packed;
     TopK results;
+    Candidates collected;
+    std::vector<NodeId> nodes;
+    std::vector<float> values;
   };
 
   // Whether searches go by codes: not while links change, nor before a node has a neighbour.
@@ -70,6 +74,8 @@ class HnswIndex final : public Index {
   template <class Policies>
   void search_from(const Start& start, std::size_t k, std::size_t ef, const NodeBitset* passing,
                    const Policies& policies, Scratch& scratch, SearchProgress& progress) const;
+  void collect(Neighbor start, std::size_t k, std::size_t ef, const PackedRecords& records, Scratch& scratch,
+               SearchProgress& progress) const;
   template <class Policies>
   void search_one(const Batch& batch, std::size_t query_index, std::size_t ef, const Policies& policies,
                   Scratch& scratch) const;

@@ -119,6 +119,34 @@ Neighbor HnswIndex::descend(Scratch& scratch, SearchProgress& progress) const {
   return nearest;
 }
 
+// As many nodes as half of ef are expanded, which find most others of the nearest k by their codes alone.
+void HnswIndex::collect(Neighbor start, std::size_t k, std::size_t ef, const PackedRecords& records, Scratch& scratch,
+                        SearchProgress& progress) const {
+  scratch.beam.reset(ef / 2);
+  scratch.beam.push(start.distance, start.node);
+  scratch.collected.reset(k / 2 + ef);
+  Key first = key_of(start.distance, start.node);
+  scratch.collected.push(&first, 1);
+  scratch.visited.insert(start.node);
+  greedy_search(CollectingExpander(records, scratch.beam, scratch.collected), scratch.visited, scratch.beam,
+                NeverStop{}, progress, scratch.neighborhood);
+  std::vector<NodeId>& nodes = scratch.nodes;
+  nodes.clear();
+  scratch.collected.for_each([&](NodeId node) { nodes.push_back(node); });
+  scratch.values.resize(nodes.size());
+  GatherExpander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), scratch.query.data())
+      .score(nodes.data(), nodes.size(), scratch.values.data());
+  progress.distances += static_cast<std::uint32_t>(nodes.size());
+  std::vector<Neighbor>& found = scratch.found;
+  found.clear();
+  for (std::size_t i = 0; i < nodes.size(); ++i) found.push_back({scratch.values[i], nodes[i]});
+  if (found.size() > k) {
+    std::nth_element(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(k), found.end());
+    found.resize(k);
+  }
+  std::sort(found.begin(), found.end());
+}
+
 template <class Policies>
 void HnswIndex::search_from(const Start& start, std::size_t k, std::size_t ef, const NodeBitset* passing,
                             const Policies& policies, Scratch& scratch, SearchProgress& progress) const {
@@ -129,27 +157,31 @@ void HnswIndex::search_from(const Start& start, std::size_t k, std::size_t ef, c
                   scratch.neighborhood);
   };
   if (start.by_codes) {
+    const PackedRecords records(graph_.links, vectors_, space_.kernels(), space_.dim(), scratch.query.data(),
+                                kernels::active().packed, start.packed);
     const auto walk_packed = [&](auto& frontier) {
-      walk(PackedExpander(graph_.links, vectors_, space_.kernels(), space_.dim(), scratch.query.data(),
-                          kernels::active().packed, start.packed, frontier, passing, scratch.results),
-           frontier, InTopK{scratch.results});
+      scratch.results.reset(k);
+      walk(PackedExpander(records, frontier, passing, scratch.results), frontier, InTopK{scratch.results});
+      const auto found = scratch.results.sorted();
+      scratch.found.assign(found.begin(), found.end());
     };
     // A node may stand in the frontier several times, so that ef places may hold fewer than ef nodes: of ten, seldom.
+    // Of many, a visit each would be too much.
     constexpr std::size_t few = 12;
-    const std::size_t enough = std::is_same_v<Policies, Unlimited> ? std::min(k, vectors_.size()) : 0;
+    constexpr std::size_t many = 32;
+    const bool all_wanted = std::is_same_v<Policies, Unlimited>;
     std::size_t width = std::max(ef, k > few ? 2 * k : k);
     for (int attempt = 0; attempt < 2; ++attempt) {
-      scratch.results.reset(k);
-      if (passing == nullptr) {
+      if (passing != nullptr) {
+        scratch.heap.reset(width, passing);
+        walk_packed(scratch.heap);
+      } else if (!all_wanted || k < many) {
         scratch.beam.reset(width);
         walk_packed(scratch.beam);
       } else {
-        scratch.heap.reset(width, passing);
-        walk_packed(scratch.heap);
+        collect(start.node, k, attempt == 0 ? ef : width, records, scratch, progress);
       }
-      const auto found = scratch.results.sorted();
-      scratch.found.assign(found.begin(), found.end());
-      if (found.size() >= enough) return;
+      if (!all_wanted || scratch.found.size() >= std::min(k, vectors_.size())) return;
       // Once more with more places, and then by rows, of which none is met twice.
       width *= 2;
       scratch.visited.begin(vectors_.size());

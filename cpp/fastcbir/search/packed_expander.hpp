@@ -1,4 +1,4 @@
-// PackedExpander: scores a node's neighbours by their codes, which lie beside the node itself. Floor 3.
+// PackedExpander and CollectingExpander score a node's neighbours by their codes, which lie beside the node. Floor 3.
 #pragma once
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include "fastcbir/core/bitset.hpp"
 #include "fastcbir/core/types.hpp"
 #include "fastcbir/kernels/table.hpp"
+#include "fastcbir/search/candidates.hpp"
 #include "fastcbir/search/neighborhood.hpp"
 #include "fastcbir/search/prefetch.hpp"
 #include "fastcbir/search/progress.hpp"
@@ -17,16 +18,12 @@
 
 namespace fastcbir {
 
-// One visit reads one stretch of codes and one row. The node's own distance is exact, and is what the result collects;
-// its neighbours' are estimates, on which the frontier feeds. A node may stand in the frontier several times, with
-// estimates from different sides (the best of which leads to it soonest); it is expanded once.
-template <class Frontier>
-class PackedExpander {
+// What a node has beside itself: its row, and the codes of its neighbours.
+class PackedRecords {
  public:
-  PackedExpander(const GraphLinks& links, const VectorStore& vectors, const kernels::DistanceKernels& exact,
-                 std::size_t dim, const void* query, const kernels::PackedKernels& packed,
-                 const kernels::PackedQuery& packed_query, const Frontier& frontier, const NodeBitset* passing,
-                 TopK& results)
+  PackedRecords(const GraphLinks& links, const VectorStore& vectors, const kernels::DistanceKernels& exact,
+                std::size_t dim, const void* query, const kernels::PackedKernels& packed,
+                const kernels::PackedQuery& packed_query)
       : links_(links),
         vectors_(vectors),
         exact_(exact.one),
@@ -34,10 +31,7 @@ class PackedExpander {
         dim_(dim),
         query_(query),
         packed_query_(packed_query),
-        block_bytes_(kernels::packed_block_bytes(packed_query.groups, packed_query.planes)),
-        frontier_(frontier),
-        passing_(passing),
-        results_(results) {}
+        block_bytes_(kernels::packed_block_bytes(packed_query.groups, packed_query.planes)) {}
 
   FASTCBIR_INLINE void prefetch_node(NodeId node) const {
     if (node == no_node) return;
@@ -45,28 +39,29 @@ class PackedExpander {
     prefetch(links_.block(node, 0), std::min<std::size_t>(links_.stride0_bytes(), 1536));
   }
 
-  std::size_t operator()(NodeId node, VisitedSet& visited, Neighborhood& neighborhood, SearchProgress& progress) const {
-    if (!visited.insert(node)) return 0;
-    ++progress.distances;
-    const float own = exact_(query_, vectors_.row(node), dim_);
-    if (own <= results_.bound() && (passing_ == nullptr || (*passing_)[node])) results_.push(own, node);
+  float value(NodeId node) const { return exact_(query_, vectors_.row(node), dim_); }
 
+  // The keys of those neighbours of a node whose estimates are below `bound` and which `is_new(node)` lets through; how
+  // many there are. `own` is the node's value. each(keys, count): they come in parts.
+  template <class IsNew, class Each>
+  FASTCBIR_INLINE std::size_t neighbors(NodeId node, float own, float bound, IsNew&& is_new, Key* keys,
+                                        Each&& each) const {
     const std::uint32_t* slots = links_.block(node, 0);
     const std::byte* block = links_.payload(node);
-    Key* const keys = neighborhood.keys.data();
-    const float bound = frontier_.bound();
     Key nearest = kernels::empty_key;
     std::size_t count = 0;
     for (std::size_t first = 0; first < links_.capacity(0); first += kernels::packed_neighbors) {
-      const std::size_t found = candidates_(packed_query_, block, slots + first, own, bound, keys + count);
+      const std::size_t begin = count;
+      const std::size_t found = candidates_(packed_query_, block, slots + first, own, bound, keys + begin);
       block += block_bytes_;
-      for (std::size_t i = count, end = count + found; i < end; ++i) {
+      for (std::size_t i = begin; i < begin + found; ++i) {
         const Key key = keys[i];
-        const bool is_new = !visited.contains(node_of(key));
+        const bool taken = is_new(node_of(key));
         keys[count] = key;
-        count += is_new ? 1 : 0;
-        nearest = std::min(nearest, is_new ? key : kernels::empty_key);
+        count += taken ? 1 : 0;
+        nearest = std::min(nearest, taken ? key : kernels::empty_key);
       }
+      each(keys + begin, count - begin);
     }
     // Most likely the next to be expanded: its record comes while the frontier takes in the others.
     if (nearest != kernels::empty_key) prefetch_node(node_of(nearest));
@@ -82,9 +77,68 @@ class PackedExpander {
   const void* query_;
   kernels::PackedQuery packed_query_;
   std::size_t block_bytes_;
+};
+
+// One visit reads one stretch of codes and one row. The node's own distance is exact, and is what the result collects;
+// its neighbours' are estimates, on which the frontier feeds. A node may stand in the frontier several times, with
+// estimates from different sides (the best of which leads to it soonest); it is expanded once.
+template <class Frontier>
+class PackedExpander {
+ public:
+  PackedExpander(const PackedRecords& records, const Frontier& frontier, const NodeBitset* passing, TopK& results)
+      : records_(records), frontier_(frontier), passing_(passing), results_(results) {}
+
+  FASTCBIR_INLINE void prefetch_node(NodeId node) const { records_.prefetch_node(node); }
+
+  std::size_t operator()(NodeId node, VisitedSet& visited, Neighborhood& neighborhood, SearchProgress& progress) const {
+    if (!visited.insert(node)) return 0;
+    ++progress.distances;
+    const float own = records_.value(node);
+    if (own <= results_.bound() && (passing_ == nullptr || (*passing_)[node])) results_.push(own, node);
+    return records_.neighbors(
+        node, own, frontier_.bound(), [&](NodeId neighbor) { return !visited.contains(neighbor); },
+        neighborhood.keys.data(), [](const Key*, std::size_t) {});
+  }
+
+ private:
+  const PackedRecords& records_;
   const Frontier& frontier_;
   const NodeBitset* passing_;
   TopK& results_;
+};
+
+// For many results, of which a visit each would be too much: the nearest by their estimates are collected, to be compared
+// in the end. Here a node stands in the frontier once, with its first estimate. The caller has put the first node into
+// the frontier, the visited set and the collection.
+template <class Frontier>
+class CollectingExpander {
+ public:
+  CollectingExpander(const PackedRecords& records, const Frontier& frontier, Candidates& collected)
+      : records_(records), frontier_(frontier), collected_(collected) {}
+
+  FASTCBIR_INLINE void prefetch_node(NodeId node) const { records_.prefetch_node(node); }
+
+  std::size_t operator()(NodeId node, VisitedSet& visited, Neighborhood& neighborhood, SearchProgress& progress) const {
+    ++progress.distances;
+    return records_.neighbors(
+        node, records_.value(node), std::max(frontier_.bound(), collected_.bound()),
+        [&](NodeId neighbor) { return visited.insert(neighbor); }, neighborhood.keys.data(),
+        [&](const Key* keys, std::size_t count) {
+          Key near[kernels::packed_neighbors];
+          const Key limit = bound_key(collected_.bound());
+          std::size_t near_count = 0;
+          for (std::size_t i = 0; i < count; ++i) {
+            near[near_count] = keys[i];
+            near_count += keys[i] < limit ? 1 : 0;
+          }
+          if (near_count > 0) collected_.push(near, near_count);
+        });
+  }
+
+ private:
+  const PackedRecords& records_;
+  const Frontier& frontier_;
+  Candidates& collected_;
 };
 
 }  // namespace fastcbir
