@@ -209,7 +209,7 @@ def test_many_results_by_codes_are_collected_by_estimates_and_compared_exactly(
     coded = fc.Index(dim, fc.Hnsw(m=16, ef_construction=100, codec=codec), metric=metric, dtype=dtype)
     for index in (flat, coded):
         index.add(vectors, threads=1)
-    for k, ef, wanted in ((100, 100, 0.6), (100, 400, 0.97), (900, 2000, 1), (2000, 4000, 1)):
+    for k, ef, wanted in ((100, 100, 0.6), (100, 400, 0.95), (900, 2000, 1), (2000, 4000, 1)):
         truth, hits = flat.search(queries, k=k), coded.search(queries, k=k, ef=ef)
         assert recall(hits.ids, truth.ids) >= wanted
         same = hits.ids == truth.ids
