@@ -31,15 +31,15 @@ def _interleaved(searches: list[Callable[[], object]], rounds: int) -> npt.NDArr
 
 
 def _p99(searches: list[Callable[[npt.NDArray[Any]], object]], queries: npt.NDArray[Any]) -> list[float]:
-    """The 99th percentile of single queries' CPU seconds: of each query the best of three."""
+    """The 99th percentile of single queries' seconds: of each query the best of seven."""
     best = np.full((len(searches), len(queries)), np.inf)
-    for _ in range(3):
-        for at, query in enumerate(queries):
-            searches[-1](query)  # whoever comes first would pay for the cold memory
-            for number, search in enumerate(searches):
-                begun = time.thread_time()
+    for _ in range(7):
+        for number, search in enumerate(searches):
+            # All queries by one, then by the next: who asks after another finds memory warm.
+            for at, query in enumerate(queries):
+                begun = time.perf_counter()
                 search(query)
-                best[number, at] = min(best[number, at], time.thread_time() - begun)
+                best[number, at] = min(best[number, at], time.perf_counter() - begun)
     return [float(value) for value in np.quantile(best, 0.99, axis=1)]
 
 

@@ -219,7 +219,7 @@ void HnswIndex::search_batch(const Batch& batch) const {
   const bool priced = plan.curve != nullptr && plan.curve->rule == StopRule::price;
   std::size_t ef = effective_ef(batch.options, batch.k);
   if (plan.curve != nullptr) {
-    ef = std::max<std::size_t>(priced ? plan.curve->cap : static_cast<std::size_t>(plan.threshold), plan.curve->k);
+    ef = std::max<std::size_t>(priced ? plan.width : static_cast<std::size_t>(plan.threshold), plan.curve->k);
     ef = std::max(ef, batch.k);
   }
   const bool scan = plan.reason == StopReason::target
@@ -248,9 +248,15 @@ void HnswIndex::search_batch(const Batch& batch) const {
           } else if (priced) {
             const float offset = space_.nearness_offset(scratch.query, batch.largest_norm);
             const AtAPrice policies{{plan.curve->weight, plan.threshold, plan.budget, offset, plan.curve->farthest}};
+            const auto unlike = [&] {
+              return scratch.found.empty() || scratch.found.back().distance + offset > plan.curve->farthest;
+            };
             search_one(batch, begin, ef, policies, scratch);
-            if (scratch.found.empty() || scratch.found.back().distance + offset > plan.curve->farthest) {
-              promise_nothing(batch.output, begin, StopReason::unlike);
+            if (unlike()) {
+              const std::uint32_t paid = batch.output.cost[begin];
+              search_one(batch, begin, std::max<std::size_t>(plan.curve->cap, ef), policies, scratch);
+              batch.output.cost[begin] += paid;
+              if (unlike()) promise_nothing(batch.output, begin, StopReason::unlike);
             }
           } else if (plan.reason == StopReason::target) {
             search_one(batch, begin, ef, AsTraced{}, scratch);

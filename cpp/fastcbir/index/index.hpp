@@ -147,7 +147,7 @@ class Index {
     const NodeBitset* passing;  // null: every node may be returned
     std::size_t passing_count;
     const SearchOutput& output;
-    StopPlan plan{StopReason::none, nullptr, nullptr, 0, 0, 0, 0};
+    StopPlan plan{StopReason::none, nullptr, nullptr, 0, 0, 0, 0, 0};
     float largest_norm = 0;  // that the plan's model knows of
 
     // Whether what passes is fewer than the plan would look at.

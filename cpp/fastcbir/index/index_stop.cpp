@@ -56,7 +56,7 @@ StopQuestion Index::question(const StopTarget& target, std::size_t k, float shar
 }
 
 StopPlan Index::plan_for(const StopTarget& target, std::size_t k, float share) const {
-  if (file_kind() == io::IndexKind::flat) return {StopReason::exact, nullptr, nullptr, 0, 0, 0, 1};
+  if (file_kind() == io::IndexKind::flat) return {StopReason::exact, nullptr, nullptr, 0, 0, 0, 0, 1};
   if (!stop_model_) {
     throw std::invalid_argument(
         "a search by recall needs an index that has learned when to stop: call fit_stop() once, or give ef or nprobe");

@@ -21,6 +21,9 @@ inline float from_ordered_bits(std::uint32_t bits) {
   return std::bit_cast<float>(bits ^ ((bits >> 31) != 0 ? 0x80000000u : 0xFFFFFFFFu));
 }
 
+// The least float above this one.
+inline float next_above(float value) { return from_ordered_bits(ordered_bits(value) + 1); }
+
 inline Key key_of(float value, NodeId node) { return Key{ordered_bits(value)} << 32 | Key{node} << 1; }
 inline float value_of(Key key) { return from_ordered_bits(static_cast<std::uint32_t>(key >> 32)); }
 inline NodeId node_of(Key key) { return static_cast<NodeId>(static_cast<std::uint32_t>(key) >> 1); }

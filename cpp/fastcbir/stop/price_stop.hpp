@@ -6,9 +6,13 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 
 #include "fastcbir/core/types.hpp"
+#include "fastcbir/search/keys.hpp"
 #include "fastcbir/search/progress.hpp"
 
 namespace fastcbir {
@@ -21,32 +25,42 @@ struct PriceRule {
   float farthest;   // a search whose k-th nearest is further than this is unlike those learned from: it has no limit
 };
 
+// std::log2 of whole numbers: where a node's codes are read at once, few distances are paid, and each visit asks.
+inline const std::array<float, 1024> small_log2 = [] {
+  std::array<float, 1024> table{};
+  for (std::size_t i = 1; i < table.size(); ++i) table[i] = std::log2(static_cast<float>(i));
+  return table;
+}();
+inline float log2_of(std::uint32_t count) {
+  return count < small_log2.size() ? small_log2[count] : std::log2(static_cast<float>(count));
+}
+
 // Results: kth(), the kernel value of the k-th nearest so far, infinity before there are k; and `in_frontier`, whether it
 // is the frontier that holds them.
 template <class Results>
 class PriceStop {
  public:
-  PriceStop(const PriceRule& rule, Results results) : rule_(rule), results_(results) {}
+  PriceStop(const PriceRule& rule, Results results) : rule_(rule), slope_(1 / rule.weight), results_(results) {}
 
   template <class Frontier>
   bool operator()(const SearchProgress& progress, Frontier& frontier) const {
     const float kth = results_.kth();
     const float distance = kth + rule_.offset;
     if (!(distance <= rule_.farthest)) return false;
-    const auto paid = static_cast<float>(progress.distances);
-    const float keep = Results::in_frontier ? std::nextafter(kth, infinity) : -infinity;
-    if (paid >= rule_.budget) {
+    const float keep = Results::in_frontier ? next_above(kth) : -infinity;
+    if (static_cast<float>(progress.distances) >= rule_.budget) {
       frontier.limit(-infinity, keep);
       return false;
     }
-    const float room = std::max(rule_.threshold - std::log2(paid), 0.0f);
-    const float expand = std::max(distance, 0.0f) * room / rule_.weight - rule_.offset;
+    const float room = std::max(rule_.threshold - log2_of(progress.distances), 0.0f);
+    const float expand = std::max(distance, 0.0f) * room * slope_ - rule_.offset;
     frontier.limit(expand, keep);
     return false;
   }
 
  private:
   const PriceRule& rule_;
+  float slope_;
   Results results_;
 };
 

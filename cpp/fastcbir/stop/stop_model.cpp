@@ -9,11 +9,12 @@
 namespace fastcbir {
 namespace {
 
-constexpr std::uint32_t model_version = 2;  // 1 had no filters, budgets and shadow searches
+constexpr std::uint32_t model_version = 3;  // 1 had no filters, budgets and shadow searches; 2 had no widths
 constexpr std::uint32_t most_curves = 256;
 constexpr std::uint32_t most_points = 4096;
 constexpr std::uint32_t most_k = 10000;
 constexpr float no_budget = 3e38f;
+constexpr float most_width = 1e6f;
 
 struct ModelHeader {
   std::uint32_t version;
@@ -117,10 +118,13 @@ StopCurve read_curve(Cursor& cursor, std::uint32_t version, float margin) {
                   {},
                   {},
                   {},
+                  {},
                   {}};
   if (curve.rule == StopRule::price && !(curve.weight > 0)) refuse("has a price rule without a weight");
   curve.thresholds = cursor.many<float>(header.points);
   curve.budgets = version >= 2 ? cursor.many<float>(header.points) : std::vector<float>(header.points, no_budget);
+  curve.widths = version >= 3 ? cursor.many<float>(header.points)
+                              : std::vector<float>(header.points, static_cast<float>(header.cap));
   curve.costs = cursor.many<float>(header.points);
   curve.counts = cursor.many<std::uint32_t>(std::size_t{header.points} * (header.k + 1));
   if (!std::is_sorted(curve.thresholds.begin(), curve.thresholds.end()) ||
@@ -131,7 +135,11 @@ StopCurve read_curve(Cursor& cursor, std::uint32_t version, float margin) {
       !std::all_of(curve.budgets.begin(), curve.budgets.end(), [](float x) { return x > 0 && x < infinity; })) {
     refuse("has budgets that do not ascend");
   }
-  if (curve.rule == StopRule::plain && (curve.thresholds.front() < 1 || curve.thresholds.back() > 1e6f)) {
+  if (!std::is_sorted(curve.widths.begin(), curve.widths.end()) ||
+      !std::all_of(curve.widths.begin(), curve.widths.end(), [&](float x) { return x >= 1 && x <= most_width; })) {
+    refuse("has widths that do not ascend");
+  }
+  if (curve.rule == StopRule::plain && (curve.thresholds.front() < 1 || curve.thresholds.back() > most_width)) {
     refuse("has a plain rule with numbers out of range");
   }
   const double n = header.queries;
@@ -250,7 +258,13 @@ StopPlan StopModel::farthest(const StopQuestion& question, StopReason reason, fl
   for (const StopCurve* curve = range.begin; curve != range.end; ++curve) {
     if (curve->rule == StopRule::plain) longest = curve;
   }
-  return {reason,  longest, nullptr, longest->thresholds.back(), longest->budgets.back(), longest->costs.back(),
+  return {reason,
+          longest,
+          nullptr,
+          longest->thresholds.back(),
+          longest->budgets.back(),
+          longest->cap,
+          longest->costs.back(),
           estimate};
 }
 
@@ -260,7 +274,7 @@ float StopModel::price_of(const StopCurve& curve, std::size_t at) const {
   const float distances = curve.costs[at];
   const bool coded = fingerprint_.code_bits > 0;
   if (curve.rule == StopRule::plain) return distances;
-  if (curve.rule == StopRule::price) return distances * (coded ? 1.25f : 1.02f);
+  if (curve.rule == StopRule::price) return distances * (coded ? 1.08f : 1.02f);
   const float all_decisions = coded ? 1600.0f : 100.0f;
   return distances + all_decisions * 96 / static_cast<float>(fingerprint_.dim);
 }
@@ -303,9 +317,14 @@ StopPlan StopModel::plan(const StopQuestion& question) const {
     return farthest(question, StopReason::unreachable, reachable);
   }
   const Forest* forest = best->rule == StopRule::forest ? &forests_[static_cast<std::size_t>(best->forest)] : nullptr;
-  return {
-      StopReason::target,      best, forest, best->thresholds[best_at], best->budgets[best_at], best->costs[best_at],
-      estimate(*best, best_at)};
+  return {StopReason::target,
+          best,
+          forest,
+          best->thresholds[best_at],
+          best->budgets[best_at],
+          static_cast<std::uint32_t>(best->widths[best_at]),
+          best->costs[best_at],
+          estimate(*best, best_at)};
 }
 
 // The least effort from which on the target is kept; the number of thresholds if none is enough.

@@ -40,6 +40,7 @@ struct StopCurve {
   float most_share;
   std::vector<float> thresholds;      // ascending: the further on, the longer the search; of a plain rule ef or nprobe
   std::vector<float> budgets;         // ascending: a search that has paid so many distances ends, whatever its score
+  std::vector<float> widths;          // ascending: ef of a price rule's beam, wider than a plain one would need
   std::vector<float> costs;           // mean distances of a query at each, on the design queries
   std::vector<std::uint32_t> counts;  // at each threshold k + 1 of them: queries that found 0, 1, .. k of their k
   std::vector<float> losses;          // at each threshold 1 - mean recall, corrected (see stop_model.cpp)
@@ -61,6 +62,7 @@ struct StopPlan {
   const Forest* forest;    // of a forest rule, else null
   float threshold;
   float budget;            // see StopCurve
+  std::uint32_t width;     // see StopCurve
   float cost;              // mean distances expected
   float estimated_recall;  // mean recall, or probability of a query to reach the target; NaN: unknown
 };

@@ -41,7 +41,7 @@ class Bytes {
 
 // One curve of three thresholds, at which all, nearly all and few of the k were missed; see docs/format.md.
 std::vector<std::byte> model_bytes(const StopModel::Fingerprint& of, StopRule rule, const float (&thresholds)[3],
-                                   std::uint32_t version = 2, float share = 0) {
+                                   std::uint32_t version = 3, float share = 0) {
   Bytes bytes;
   bytes.put<std::uint32_t>(version);
   bytes.put(of);
@@ -70,6 +70,9 @@ std::vector<std::byte> model_bytes(const StopModel::Fingerprint& of, StopRule ru
   for (const float threshold : thresholds) bytes.put(threshold);
   for (const float budget : {1e3f, 1e4f, 1e5f}) {
     if (version >= 2) bytes.put(budget);
+  }
+  for (const float width : {8.0f, 16.0f, 40.0f}) {
+    if (version >= 3) bytes.put(width);
   }
   for (const float cost : {10.0f, 20.0f, 30.0f}) bytes.put(cost);
   for (const std::uint32_t complete : {0u, 900u, 995u}) {
@@ -139,8 +142,18 @@ TEST_CASE("models of the first version are read: they have no budgets and know n
   CHECK(model.shadow_every() == 0);
 }
 
+TEST_CASE("models before the third version are read: their beams are as wide as was learned about") {
+  for (const std::uint32_t version : {1u, 2u}) {
+    const StopModel model(model_bytes({2, dim, 0, 0, 0}, StopRule::price, {5, 9, 12}, version));
+    CHECK(model.plan({{0.8f, 0}, k, 0, 1000, 0}).width == 64);
+  }
+  const StopModel model(model_bytes({2, dim, 0, 0, 0}, StopRule::price, {5, 9, 12}));
+  CHECK(model.plan({{0.8f, 0}, k, 0, 1000, 0}).width == 16);
+  CHECK(model.plan({{0.999f, 0}, k, 0, 1000, 0}).width == 64);
+}
+
 TEST_CASE("filters are promised for if they let through about as much as those learned from") {
-  const StopModel model(model_bytes({2, dim, 0, 0, 0}, StopRule::price, {5, 9, 12}, 2, 0.2f));
+  const StopModel model(model_bytes({2, dim, 0, 0, 0}, StopRule::price, {5, 9, 12}, 3, 0.2f));
   CHECK(model.plan({{0.8f, 0}, k, 0.2f, 1000, 0}).reason == StopReason::target);
   CHECK(model.plan({{0.8f, 0}, k, 0.18f, 1000, 0}).threshold == 9);
   CHECK(model.plan({{0.8f, 0}, k, 0.18f, 1000, 0}).budget == 1e4f);

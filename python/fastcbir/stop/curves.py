@@ -136,18 +136,23 @@ def ends_at(
     thresholds: FloatArray,
     paid: FloatArray | None = None,
     budgets: FloatArray | None = None,
+    widths: FloatArray | None = None,
 ) -> Ends:
     """Where searches end that stop at the first step whose score reaches the threshold.
 
     Args:
         paid, budgets: (total,) and (P,): or at the first at which so much has been paid.
+        widths: (P,): or where a graph's search with this ef would.
     """
+    ranks = None if widths is None else running_maximum(steps, plain_scores(steps))
     stops = np.empty((len(steps), len(thresholds)), np.int64)
     for query, (begin, end) in enumerate(zip(steps.offsets[:-1], steps.offsets[1:], strict=True)):
         stops[query] = begin + np.searchsorted(maxima[begin:end], thresholds)
         if paid is not None and budgets is not None:
             most = begin + np.searchsorted(np.maximum.accumulate(paid[begin:end]), budgets)
             np.minimum(stops[query], most, out=stops[query])
+        if ranks is not None and widths is not None:
+            np.minimum(stops[query], begin + np.searchsorted(ranks[begin:end], widths), out=stops[query])
     np.minimum(stops, steps.last[:, None], out=stops)
     return Ends(steps.rows[stops, FOUND].T, steps.rows[stops, DISTANCES].T)
 
@@ -191,7 +196,7 @@ class Rule:
     """A rule with thresholds chosen on design queries, for k neighbours.
 
     Attributes:
-        kind, weight, farthest, forest, thresholds, budgets: as in Curve.
+        kind, weight, farthest, forest, thresholds, budgets, widths: as in Curve.
         recalls, costs, tails: (P,) of the design queries at each threshold: mean recall, mean distances, and
             their 99th percentile.
     """
@@ -204,6 +209,7 @@ class Rule:
     forest: Forest | None
     thresholds: FloatArray
     budgets: FloatArray
+    widths: FloatArray
     recalls: npt.NDArray[np.float64]
     costs: FloatArray
     tails: FloatArray
@@ -217,7 +223,8 @@ class Rule:
         else:
             scores = price_scores(steps, self.weight, self.farthest)
         paid = payments(steps, self.farthest, self.kind == FOREST)
-        return ends_at(steps, running_maximum(steps, scores), self.thresholds, paid, self.budgets)
+        widths = self.widths if self.kind == PRICE else None
+        return ends_at(steps, running_maximum(steps, scores), self.thresholds, paid, self.budgets, widths)
 
     def counts(self, steps: Steps) -> npt.NDArray[np.uint32]:
         """(P, k + 1) how many of these queries found 0, 1, .. k at each threshold."""
@@ -237,6 +244,7 @@ class Rule:
             shares,
             self.thresholds,
             self.budgets,
+            self.widths,
             self.costs,
             counts,
         )
@@ -256,7 +264,8 @@ def plain_rule(design: Steps, least: int) -> Rule:
     efforts = np.unique(np.round(np.geomspace(min(least, design.cap), design.cap, 80))).astype(np.float32)
     ends = ends_at(design, running_maximum(design, plain_scores(design)), efforts)
     budgets = np.full(len(efforts), NO_BUDGET)
-    return Rule(PLAIN, design.k, design.cap, 0.0, 0.0, None, efforts, budgets, *_told(design, ends))
+    widths = np.full(len(efforts), np.float32(design.cap))
+    return Rule(PLAIN, design.k, design.cap, 0.0, 0.0, None, efforts, budgets, widths, *_told(design, ends))
 
 
 def _learned_rule(
@@ -270,15 +279,24 @@ def _learned_rule(
     forest: Forest | None = None,
 ) -> Rule:
     """A rule by its scores, cut where plain searches that find as much have their 99th percentile: what it
-    spares most searches, it may not charge the slowest for."""
+    spares most searches, it may not charge the slowest for. Its beam is hardly wider than theirs: more
+    finds next to nothing, and what is put into a beam costs time by its length."""
     maxima = running_maximum(design, scores)
     grid = threshold_grid(needed_scores(design, maxima), points)
     recalls = _told(design, ends_at(design, maxima, grid))[0]
     order = np.argsort(plain.recalls, kind="stable")
-    cuts = np.interp(np.maximum.accumulate(recalls), plain.recalls[order], plain.tails[order])
+    recalls = np.maximum.accumulate(recalls)
+    cuts = np.interp(recalls, plain.recalls[order], plain.tails[order])
     budgets = np.maximum.accumulate(cuts).astype(np.float32)
-    ends = ends_at(design, maxima, grid, payments(design, farthest, kind == FOREST), budgets)
-    return Rule(kind, design.k, design.cap, weight, farthest, forest, grid, budgets, *_told(design, ends))
+    efs = np.interp(recalls, plain.recalls[order], plain.thresholds[order], right=design.cap)
+    efs = np.maximum.accumulate(efs)
+    wide = 8 * np.maximum(np.round((1.4 * efs + 2) / 8), np.ceil(1.1 * efs / 8))  # registers hold eight
+    widths = np.minimum(wide, design.cap).astype(np.float32)
+    paid = payments(design, farthest, kind == FOREST)
+    ends = ends_at(design, maxima, grid, paid, budgets, widths if kind == PRICE else None)
+    return Rule(
+        kind, design.k, design.cap, weight, farthest, forest, grid, budgets, widths, *_told(design, ends)
+    )
 
 
 def _farthest(design: Steps) -> float:

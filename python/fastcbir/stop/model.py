@@ -17,7 +17,7 @@ FloatArray = npt.NDArray[np.float32]
 
 LANES, DEPTH, NODES, LEAVES, WIDTH = 16, 4, 15, 16, 8
 
-_VERSION = 2
+_VERSION = 3
 _HEADER = struct.Struct("<I5IQQdffIIIIII")
 _CURVE = struct.Struct("<IIIIIffiff")
 _CURVE_1 = struct.Struct("<IIIIIffi")  # of version 1, which had no filters, budgets and shadow searches
@@ -80,6 +80,7 @@ class Curve:
             filter.
         thresholds: (P,) float32, ascending.
         budgets: (P,) float32, ascending: a search that has paid so many distances ends, whatever its score.
+        widths: (P,) float32, ascending: ef of the beam of PRICE, beyond which nothing is kept.
         costs: (P,) float32, mean distances a query at each, on the design queries.
         counts: (P, k + 1) uint32, at each threshold: held-out queries that found 0, 1, .. k of their k.
     """
@@ -94,6 +95,7 @@ class Curve:
     shares: tuple[float, float]
     thresholds: npt.NDArray[np.float32]
     budgets: npt.NDArray[np.float32]
+    widths: npt.NDArray[np.float32]
     costs: npt.NDArray[np.float32]
     counts: npt.NDArray[np.uint32]
 
@@ -170,6 +172,7 @@ def encode(model: Model) -> bytes:
         )
         parts.append(np.ascontiguousarray(curve.thresholds, "<f4").tobytes())
         parts.append(np.ascontiguousarray(curve.budgets, "<f4").tobytes())
+        parts.append(np.ascontiguousarray(curve.widths, "<f4").tobytes())
         parts.append(np.ascontiguousarray(curve.costs, "<f4").tobytes())
         parts.append(np.ascontiguousarray(curve.counts, "<u4").tobytes())
     for forest in forests:
@@ -191,10 +194,11 @@ def decode(data: bytes) -> Model:
         rule, k, cap, queries, points, weight, farthest, forest, least, most = head[:10]
         forest_of.append(forest)
         at += layout.size
-        columns = 3 if values[0] > 1 else 2
+        columns = 1 + min(values[0], 3)
         numbers = np.frombuffer(data, "<f4", columns * points, at).reshape(columns, points)
         at += numbers.nbytes
-        budgets = numbers[1] if columns == 3 else np.full(points, np.float32(3e38))
+        budgets = numbers[1] if columns > 2 else np.full(points, np.float32(3e38))
+        widths = numbers[2] if columns > 3 else np.full(points, np.float32(cap))
         counts = np.frombuffer(data, "<u4", points * (k + 1), at).reshape(points, k + 1)
         at += counts.nbytes
         curves.append(
@@ -209,6 +213,7 @@ def decode(data: bytes) -> Model:
                 (least, most),
                 numbers[0],
                 budgets,
+                widths,
                 numbers[-1],
                 counts,
             )
