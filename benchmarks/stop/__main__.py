@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--most-ef", type=int, default=1024, help="how far traces go at most, in ef or lists")
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--no-times", action="store_true", help="simulate only")
+    parser.add_argument("--times-only", action="store_true", help="simulate nothing")
     parser.add_argument("--no-learned", action="store_true", help="leave out what LightGBM trains")
     parser.add_argument("--smoke", action="store_true", help="some seconds on made-up data")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/runs"))
@@ -125,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = load(given.dataset, given.held, given.n, given.others)
     ks = given.k or ([1, 10] if given.smoke else [1, 10, 100])
     name = slug_of(asked.name.replace(",", ""))
-    stem = given.out / f"stop-{name}-{given.method}-{given.codec}"
+    stem = given.out / f"stop-{name}-{given.method}-{given.codec}{'-times' if given.times_only else ''}"
     begun = time.perf_counter()
     index = _built(asked, given)
     told: dict[str, Any] = {
@@ -145,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stem.parent.mkdir(parents=True, exist_ok=True)
         stem.with_name(f"{stem.name}.json").write_text(json.dumps(told, indent=1, default=str) + "\n")
 
-    for k in ks:
+    for k in () if given.times_only else ks:
         told["simulated"].append(_simulated(index, asked, truth, k, given, stem))
         _show(told["simulated"][-1])
         keep()
