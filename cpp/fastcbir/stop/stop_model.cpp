@@ -274,7 +274,7 @@ float StopModel::price_of(const StopCurve& curve, std::size_t at) const {
   const float distances = curve.costs[at];
   const bool coded = fingerprint_.code_bits > 0;
   if (curve.rule == StopRule::plain) return distances;
-  if (curve.rule == StopRule::price) return distances * (coded ? 1.15f : 1.02f);
+  if (curve.rule == StopRule::price) return distances * (coded ? 1.25f : 1.02f);
   const float all_decisions = coded ? 1600.0f : 100.0f;
   return distances + all_decisions * 96 / static_cast<float>(fingerprint_.dim);
 }
