@@ -289,7 +289,7 @@ std::vector<Neighbor> HnswIndex::search_range(const PreparedQuery& query, float 
 
 // Nodes of upper levels lead the way down, and some are where searches begin: one could not do without them.
 bool HnswIndex::may_be_query(NodeId node) const {
-  return graph_.links.level_of(node) == 0 && !entry_points_.contains(node);
+  return graph_.links.level_of(node) == 0 && !(has_codes() && entry_points_.contains(node));
 }
 
 void HnswIndex::trace_batch(const TraceRequest& request, std::span<const NodeId> own, const NodeBitset* passing,
