@@ -190,6 +190,24 @@ def test_what_can_not_be_promised_is_said(learned: fc.Index) -> None:
     assert np.isnan(hits.estimated_recall).all()
 
 
+def test_many_results_of_a_graph_with_codes_are_promised_by_whole_searches() -> None:
+    k = 40
+    index = fc.Index(DIM, METHODS["hnsw-codes"])
+    index.add(clustered(4000, 1), threads=1)
+    index.fit_stop(clustered(2400, 2), k=k, margin=1, shadow_every=0, threads=1)
+    curves = decode(index._core.stop_model()).curves
+    assert [curve.rule for curve in curves] == [PLAIN]
+    queries = clustered(600, 3)
+    hits = index.search(queries, k, recall=0.95)
+    assert hits.stop_reason is not None and hits.estimated_recall is not None
+    assert (hits.stop_reason == StopReason.TARGET).all()
+    assert recalls(index, queries, hits).mean() >= 0.94
+    _, _, ef, *_ = index._core.stop_plan(k, 0.95, 0.0, 0.0)
+    same = index.search(queries, k, ef=int(ef))
+    np.testing.assert_array_equal(hits.ids, same.ids)
+    np.testing.assert_array_equal(hits.cost, same.cost)
+
+
 def test_queries_from_elsewhere_are_searched_in_full(ruled: fc.Index) -> None:
     queries = 40 + 5 * clustered(50, 10)
     rules = {target: ruled._core.stop_plan(K, target, 0.0, 0.0)[1] for target in (0.7, 0.8, 0.9, 0.95, 0.97)}

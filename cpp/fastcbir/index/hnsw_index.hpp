@@ -11,6 +11,7 @@
 #include "fastcbir/search/entry_points.hpp"
 #include "fastcbir/search/heap_frontier.hpp"
 #include "fastcbir/search/packed_expander.hpp"
+#include "fastcbir/stop/trace.hpp"
 #include "fastcbir/storage/packed_codec.hpp"
 
 namespace fastcbir {
@@ -74,6 +75,8 @@ class HnswIndex final : public Index {
   template <class Policies>
   void search_from(const Start& start, std::size_t k, std::size_t ef, const NodeBitset* passing,
                    const Policies& policies, Scratch& scratch, SearchProgress& progress) const;
+  void trace_collections(const Start& first, const TraceRequest& request, NodeId own, float true_kth, Scratch& scratch,
+                         const SearchProgress& before, std::vector<GraphStep>& steps) const;
   void collect(Neighbor start, std::size_t k, std::size_t ef, const PackedRecords& records, Scratch& scratch,
                SearchProgress& progress) const;
   template <class Policies>

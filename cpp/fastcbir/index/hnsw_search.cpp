@@ -166,16 +166,15 @@ void HnswIndex::search_from(const Start& start, std::size_t k, std::size_t ef, c
       scratch.found.assign(found.begin(), found.end());
     };
     // A node may stand in the frontier several times, so that ef places may hold fewer than ef nodes: of ten, seldom.
-    // Of many, a visit each would be too much.
     constexpr std::size_t few = 12;
-    constexpr std::size_t many = 32;
     const bool all_wanted = std::is_same_v<Policies, Unlimited>;
+    const bool collected = std::is_base_of_v<Unlimited, Policies> && passing == nullptr && k >= many_results;
     std::size_t width = std::max(ef, k > few ? 2 * k : k);
     for (int attempt = 0; attempt < 2; ++attempt) {
       if (passing != nullptr) {
         scratch.heap.reset(width, passing);
         walk_packed(scratch.heap);
-      } else if (!all_wanted || k < many) {
+      } else if (!collected) {
         scratch.beam.reset(width);
         walk_packed(scratch.beam);
       } else {
@@ -292,34 +291,60 @@ bool HnswIndex::may_be_query(NodeId node) const {
   return graph_.links.level_of(node) == 0 && !(has_codes() && entry_points_.contains(node));
 }
 
+// Searches that collect know their results in the end only: a step is one with a larger ef.
+void HnswIndex::trace_collections(const Start& first, const TraceRequest& request, NodeId own, float true_kth,
+                                  Scratch& scratch, const SearchProgress& before, std::vector<GraphStep>& steps) const {
+  const PackedRecords records(graph_.links, vectors_, space_.kernels(), space_.dim(), scratch.query.data(),
+                              kernels::active().packed, first.packed);
+  const std::size_t cap = std::max(request.cap, request.k);
+  for (std::size_t ef = request.k; ef <= cap;) {
+    const std::size_t next = ef == cap ? cap + 1 : std::min(ef + std::max<std::size_t>(ef / 4, 1), cap);
+    SearchProgress progress = before;
+    scratch.visited.begin(vectors_.size());
+    if (own != no_node) scratch.visited.insert(own);
+    collect(first.node, request.k, ef, records, scratch, progress);
+    GraphStep step{};
+    step.distances = static_cast<float>(progress.distances);
+    step.next = step.kth = infinity;
+    step.rank = static_cast<float>(next - 1);  // any smaller ef than the next step's is answered by this one
+    step.found = static_cast<float>(std::count_if(scratch.found.begin(), scratch.found.end(),
+                                                  [&](const Neighbor& found) { return found.distance <= true_kth; }));
+    steps.push_back(step);
+    ef = next;
+  }
+}
+
 void HnswIndex::trace_batch(const TraceRequest& request, std::span<const NodeId> own, const NodeBitset* passing,
                             Traces& traces) const {
   traces.columns = request.detailed ? graph_step_columns : brief_step_columns;
-  parallel_for(request.count, 1, request.threads, request.monitor,
-               [&](std::size_t, std::size_t begin, std::size_t end) {
-                 auto lease = scratch_.lease();
-                 Scratch& scratch = *lease;
-                 scratch.neighborhood.reserve(max_links);
-                 std::vector<GraphStep> steps;
-                 for (; begin < end; ++begin) {
-                   const auto* query = static_cast<const std::byte*>(request.queries) + begin * space_.input_bytes();
-                   space_.prepare(query, scratch.query);
-                   SearchProgress progress;
-                   const Start first = start(scratch, progress);
-                   // As if it had been seen: neither expanded nor found.
-                   if (own[begin] != no_node) scratch.visited.insert(own[begin]);
-                   steps.clear();
-                   search_from(first, request.k, std::max(request.cap, request.k), passing,
-                               Traced{steps, request.k, space_.nearness_offset(scratch.query, request.largest_norm),
-                                      request.true_kth[begin], request.detailed},
-                               scratch, progress);
-                   std::vector<float>& row = traces.rows[begin];
-                   row.resize(steps.size() * traces.columns);
-                   for (std::size_t i = 0; i < steps.size(); ++i) {
-                     std::memcpy(row.data() + i * traces.columns, &steps[i], traces.columns * sizeof(float));
-                   }
-                 }
-               });
+  parallel_for(
+      request.count, 1, request.threads, request.monitor, [&](std::size_t, std::size_t begin, std::size_t end) {
+        auto lease = scratch_.lease();
+        Scratch& scratch = *lease;
+        scratch.neighborhood.reserve(max_links);
+        std::vector<GraphStep> steps;
+        for (; begin < end; ++begin) {
+          const auto* query = static_cast<const std::byte*>(request.queries) + begin * space_.input_bytes();
+          space_.prepare(query, scratch.query);
+          SearchProgress progress;
+          const Start first = start(scratch, progress);
+          // As if it had been seen: neither expanded nor found.
+          if (own[begin] != no_node) scratch.visited.insert(own[begin]);
+          steps.clear();
+          if (first.by_codes && passing == nullptr && request.k >= many_results) {
+            trace_collections(first, request, own[begin], request.true_kth[begin], scratch, progress, steps);
+          } else {
+            const float offset = space_.nearness_offset(scratch.query, request.largest_norm);
+            search_from(first, request.k, std::max(request.cap, request.k), passing,
+                        Traced{steps, request.k, offset, request.true_kth[begin], request.detailed}, scratch, progress);
+          }
+          std::vector<float>& row = traces.rows[begin];
+          row.resize(steps.size() * traces.columns);
+          for (std::size_t i = 0; i < steps.size(); ++i) {
+            std::memcpy(row.data() + i * traces.columns, &steps[i], traces.columns * sizeof(float));
+          }
+        }
+      });
 }
 
 }  // namespace fastcbir

@@ -107,8 +107,10 @@ class PackedExpander {
   TopK& results_;
 };
 
-// For many results, of which a visit each would be too much: the nearest by their estimates are collected, to be compared
-// in the end. Here a node stands in the frontier once, with its first estimate. The caller has put the first node into
+// From so many results on, a visit to each would be too much.
+inline constexpr std::size_t many_results = 32;
+
+// For these: the nearest by their estimates are collected, to be compared in the end. Here a node stands in the frontier once, with its first estimate. The caller has put the first node into
 // the frontier, the visited set and the collection.
 template <class Frontier>
 class CollectingExpander {

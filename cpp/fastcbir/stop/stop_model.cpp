@@ -6,10 +6,13 @@
 #include <limits>
 #include <stdexcept>
 
+#include "fastcbir/search/packed_expander.hpp"
+
 namespace fastcbir {
 namespace {
 
 constexpr std::uint32_t model_version = 3;  // 1 had no filters, budgets and shadow searches; 2 had no widths
+constexpr std::uint32_t graph_kind = 2;     // as in a file's header
 constexpr std::uint32_t most_curves = 256;
 constexpr std::uint32_t most_points = 4096;
 constexpr std::uint32_t most_k = 10000;
@@ -221,6 +224,12 @@ StopModel::StopModel(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {
   if (!cursor.done()) refuse("has more bytes than it should");
   // Trees of the first version knew another k-th nearest.
   if (header.version == 1) std::erase_if(curves_, [](const StopCurve& curve) { return curve.forest >= 0; });
+  // Before the third, graphs with codes were not searched in this way for many results: nothing is promised of it.
+  if (header.version < 3 && fingerprint_.kind == graph_kind && fingerprint_.code_bits > 0) {
+    for (StopCurve& curve : curves_) {
+      if (curve.k >= many_results) std::fill(curve.losses.begin(), curve.losses.end(), 1.0f);
+    }
+  }
   if (curves_.empty()) refuse("has rules of version 1 only, which are no more: call fit_stop() again");
   const auto before = [](const StopCurve& a, const StopCurve& b) {
     return a.least_share != b.least_share ? a.least_share < b.least_share : a.k < b.k;

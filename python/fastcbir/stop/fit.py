@@ -11,7 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcbir import _core
-from fastcbir.stop.curves import DISTANCES, FOUND, Rule, Steps, forest_rule, joined, plain_rule, price_rules
+from fastcbir.stop.curves import (
+    DISTANCES,
+    FOUND,
+    KTH,
+    Rule,
+    Steps,
+    forest_rule,
+    joined,
+    plain_rule,
+    price_rules,
+)
 from fastcbir.stop.forest import train_forest
 from fastcbir.stop.model import Curve, Model, encode
 
@@ -212,7 +222,9 @@ def _curves_of(trace: _Tracer, design: int, k: int, seed: int, progress: Progres
         rules = [plain, forest_rule(steps.of(slice(trained, design)), plain, forest)]
     else:
         plain = plain_rule(steps, k)
-        rules = [plain, *price_rules(steps, plain)]
+        # A search that collects many results by codes knows none of them before its end.
+        known = bool(np.isfinite(steps.rows[:, KTH]).any())
+        rules = [plain, *(price_rules(steps, plain) if known else ())]
     counts: list[npt.NDArray[np.uint32]] = []
     for part in _batches(design, len(trace.queries)):
         steps = trace(part, k, cap, _shifted(progress, part.start))
