@@ -90,8 +90,7 @@ class IvfIndex final : public Index {
   // Looks at all lists once, for choose_more to take from; how many centroids that took.
   std::size_t survey_lists(const void* query, const kernels::PackedQuery* packed, Scratch& scratch) const;
   // Puts more lists behind the `scanned` first of scratch.probes, until there are `count` in order; as above.
-  std::size_t choose_more(const void* query, const kernels::PackedQuery* packed, std::size_t count, std::size_t scanned,
-                          Scratch& scratch) const;
+  std::size_t choose_more(const void* query, std::size_t count, std::size_t scanned, Scratch& scratch) const;
   std::size_t lists_for(std::size_t vectors) const;
 
   IvfParams params_;

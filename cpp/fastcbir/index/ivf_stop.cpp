@@ -63,8 +63,7 @@ std::size_t IvfIndex::survey_lists(const void* query, const kernels::PackedQuery
   return list_count();
 }
 
-std::size_t IvfIndex::choose_more(const void* query, const kernels::PackedQuery* packed, std::size_t count,
-                                  std::size_t scanned, Scratch& scratch) const {
+std::size_t IvfIndex::choose_more(const void* query, std::size_t count, std::size_t scanned, Scratch& scratch) const {
   std::vector<Probe>& probes = scratch.probes;
   if (params_.imi_bits > 0) {
     structure_.partition->probe(query, count, structure_.lists, scratch.probing, probes);
@@ -122,8 +121,8 @@ void IvfIndex::scan_until(Stop& stop, std::size_t cap, std::size_t k, std::size_
   for (std::size_t stage = first_stage; scanned < cap; stage *= 2) {
     const std::size_t until = std::min(stage, cap);
     // One more than are scanned: the stop looks at the next.
-    progress.distances += static_cast<std::uint32_t>(
-        choose_more(query, coded ? &packed : nullptr, std::min(until + 1, list_count()), scanned, scratch));
+    progress.distances +=
+        static_cast<std::uint32_t>(choose_more(query, std::min(until + 1, list_count()), scanned, scratch));
     const std::size_t end = std::min(until, scratch.probes.size());
     scan(std::span<const Probe>(scratch.probes).subspan(scanned, end - scanned));
     if (stop.stopped || end < until) return;
