@@ -139,13 +139,14 @@ def test_filling_lists_of_links_can_be_cancelled() -> None:
     told = []
 
     def stop(done: int, total: int) -> None:
+        assert total > 6_000
         told.append(done)
-        if told.count(total) == 2:
+        if done > 6_000:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         index.add(vectors, progress=stop)
-    assert told == sorted(told) and told[-1] == 6_000
+    assert told == sorted(told) and 6_000 < told[-1] < 6_000 * 7 // 4
     assert len(index) == 6_000
     found = index.search(vectors[:1000], k=1, ef=60)
     assert (found.ids[:, 0] == np.arange(1000)).mean() > 0.98

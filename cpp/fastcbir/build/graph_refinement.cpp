@@ -9,12 +9,16 @@
 namespace fastcbir {
 namespace {
 
-// How many near nodes a node meets, and how many at most are looked at in the end.
-constexpr std::size_t met = 100;
+// How many near nodes a node meets. In many dimensions few of them: what they leave free goes to far nodes, without which
+// queries that are far from everything lose their way there.
+std::size_t met_in(std::size_t dim) { return dim <= 256 ? 80 : 16; }
+// How many at most are looked at in the end.
 constexpr std::size_t most_candidates = 200;
 // One place in so many is kept for far nodes, for which so many are drawn by lot.
 constexpr std::size_t far_part = 8;
 constexpr std::size_t far_drawn = most_candidates;
+// So many nodes one after the other are given the same, which then lie in the cache.
+constexpr std::size_t slice = 16;
 // Squares of alpha, in the order tried: choosing whom to link to, then filling the list.
 constexpr float forward_alphas2[] = {1.0f, 1.44f};
 constexpr float filling_alphas2[] = {1.0f, 1.44f, 2.25f};
@@ -36,6 +40,11 @@ bool contains(const std::vector<NodeId>& nodes, NodeId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 
+void keep_different(std::vector<NodeId>& nodes) {
+  std::sort(nodes.begin(), nodes.end());
+  nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
+}
+
 class Refiner {
  public:
   Refiner(const Space& space, const VectorStore& vectors, const GraphLinks& links)
@@ -51,6 +60,7 @@ class Refiner {
     std::vector<float> values;
     std::vector<Candidate> candidates;
     std::vector<NodeId> chosen;
+    std::vector<NodeId> drawn;
   };
 
   void append_links(NodeId node, std::size_t level, std::vector<NodeId>& to) const {
@@ -63,7 +73,7 @@ class Refiner {
     const GatherExpander expander = expander_of(node, worker);
     worker.visited.begin(links_.size());
     worker.visited.insert(node);
-    worker.beam.reset(met);
+    worker.beam.reset(met_in(space_.dim()));
     worker.beam.push(expander.value(node), node);
     SearchProgress progress;
     greedy_search(expander, worker.visited, worker.beam, NeverStop{}, progress, worker.neighborhood);
@@ -74,11 +84,17 @@ class Refiner {
     }
   }
 
-  // The nearest of `worker.nodes` are its candidates.
-  void meet_named(NodeId node, Worker& worker) const {
-    std::vector<NodeId>& nodes = worker.nodes;
-    std::sort(nodes.begin(), nodes.end());
-    nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
+  // Draws the nodes that those of the slice from `first` on are to meet.
+  void draw(NodeId first, Worker& worker) const {
+    worker.drawn.clear();
+    for (std::size_t i = 0; i < far_drawn; ++i) {
+      worker.drawn.push_back(static_cast<NodeId>(mix64(mix64(first) ^ i) % links_.size()));
+    }
+    keep_different(worker.drawn);
+  }
+
+  // The nearest of `nodes`, all different, are its candidates.
+  void meet_named(NodeId node, const std::vector<NodeId>& nodes, Worker& worker) const {
     worker.values.resize(nodes.size());
     expander_of(node, worker).score(nodes.data(), nodes.size(), worker.values.data());
     worker.candidates.clear();
@@ -89,15 +105,6 @@ class Refiner {
       std::nth_element(worker.candidates.begin(), worker.candidates.begin() + most_candidates, worker.candidates.end());
       worker.candidates.resize(most_candidates);
     }
-  }
-
-  // So are nodes drawn by lot.
-  void meet_drawn(NodeId node, Worker& worker) const {
-    worker.nodes.clear();
-    for (std::size_t i = 0; i < far_drawn; ++i) {
-      worker.nodes.push_back(static_cast<NodeId>(mix64(mix64(node) ^ i) % links_.size()));
-    }
-    meet_named(node, worker);
   }
 
   // Adds candidates to `worker.chosen` until there are `room`.
@@ -165,9 +172,10 @@ void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& gra
   std::vector<Refiner::Worker> workers(threads);
   for (Refiner::Worker& worker : workers) worker.neighborhood.reserve(max_links);
 
-  constexpr std::size_t grain = 16;
+  PartMonitor forward(monitor, 0, size, 2 * size);
+  PartMonitor filling(monitor, size, size, 2 * size);
   std::vector<NodeId> wanted(size * room, no_node);  // whom each node would link to
-  parallel_for(size, grain, threads, monitor, [&](std::size_t at, std::size_t begin, std::size_t end) {
+  parallel_for(size, slice, threads, &forward, [&](std::size_t at, std::size_t begin, std::size_t end) {
     for (; begin < end; ++begin) {
       Refiner::Worker& worker = workers[at];
       worker.chosen.clear();
@@ -184,10 +192,11 @@ void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& gra
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (wanted[i] != no_node) wanting[begins[wanted[i] + 1]++] = static_cast<NodeId>(i / room);
   }
-  parallel_for(size, grain, threads, monitor, [&](std::size_t at, std::size_t begin, std::size_t end) {
+  parallel_for(size, slice, threads, &filling, [&](std::size_t at, std::size_t begin, std::size_t end) {
+    Refiner::Worker& worker = workers[at];
+    refiner.draw(static_cast<NodeId>(begin), worker);
     for (; begin < end; ++begin) {
       const auto node = static_cast<NodeId>(begin);
-      Refiner::Worker& worker = workers[at];
       worker.chosen.clear();
       refiner.append_links(node, 0, worker.chosen);
       worker.nodes.clear();
@@ -200,9 +209,10 @@ void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& gra
       }
       worker.nodes.insert(worker.nodes.end(), wanting.begin() + static_cast<std::ptrdiff_t>(begins[begin]),
                           wanting.begin() + static_cast<std::ptrdiff_t>(begins[begin + 1]));
-      refiner.meet_named(node, worker);
+      keep_different(worker.nodes);
+      refiner.meet_named(node, worker.nodes, worker);
       refiner.choose(filling_alphas2, room - room / far_part, worker);
-      refiner.meet_drawn(node, worker);
+      refiner.meet_named(node, worker.drawn, worker);
       refiner.choose(far_alphas2, room, worker);
       graph.links.set(node, 0, worker.chosen);
     }

@@ -131,8 +131,17 @@ std::exception_ptr HnswIndex::finish_rows(const WorkOptions& options, bool compl
   return cancelled;
 }
 
+// Once `more` rows have come.
+bool HnswIndex::wants_refining(std::size_t more) const {
+  return codec_ != nullptr && space_.metric() != Metric::ip && (unrefined_ + more) * 2 > graph_.links.size() + more;
+}
+
+std::size_t HnswIndex::finishing_work(std::size_t more) const {
+  return wants_refining(more) ? (graph_.links.size() + more) * 3 / 4 : 0;
+}
+
 void HnswIndex::refine(const WorkOptions& options) {
-  if (codec_ == nullptr || space_.metric() == Metric::ip || unrefined_ * 2 <= graph_.links.size()) return;
+  if (!wants_refining(0)) return;
   stale_ = NodeBitset(graph_.links.size(), true);
   refine_links(space_, vectors_, graph_, options.threads, options.monitor);
   unrefined_ = 0;

@@ -30,6 +30,7 @@ class HnswIndex final : public Index {
   std::vector<Neighbor> search_range(const PreparedQuery& query, float radius, const SearchOptions& options,
                                      const NodeBitset* passing) const override;
   ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) override;
+  std::size_t finishing_work(std::size_t more) const override;
   std::exception_ptr finish_rows(const WorkOptions& options, bool complete) noexcept override;
   void truncate_rows(std::size_t size) override;
   void compact_rows(const WorkOptions& options) override;
@@ -83,6 +84,7 @@ class HnswIndex final : public Index {
   void search_one(const Batch& batch, std::size_t query_index, std::size_t ef, const Policies& policies,
                   Scratch& scratch) const;
   // After most nodes came in: fills their level-0 lists, for searches by codes.
+  bool wants_refining(std::size_t more) const;
   void refine(const WorkOptions& options);
   void mark_stale(const HnswBuilder& builder);
   // Brings back nodes that no search finds: the selection of neighbours may cut a node's last link.

@@ -14,18 +14,6 @@ constexpr std::size_t max_nodes = (std::size_t{1} << 31) - 1;  // a beam key has
 // How many vectors go in before waiting searches are let in: a fraction of a second's work.
 constexpr std::size_t slice_per_thread = 4096;
 
-// Progress of a slice as progress of the whole.
-class SliceMonitor final : public Monitor {
- public:
-  SliceMonitor(Monitor* whole, std::size_t before, std::size_t total) : whole_(whole), before_(before), total_(total) {}
-  void tick(std::size_t done, std::size_t) override { whole_->tick(std::min(before_ + done, total_), total_); }
-
- private:
-  Monitor* whole_;
-  std::size_t before_;
-  std::size_t total_;
-};
-
 }  // namespace
 
 Index::Index(const Space& space, const io::Reader& reader, bool mapped)
@@ -120,6 +108,8 @@ void Index::add_slices(const void* vectors, std::size_t count, const Id* ids, bo
     }
   } finish{*this, options};
   const std::size_t slice = slice_per_thread * resolve_threads(options.threads);
+  const std::size_t finishing = finishing_work(count);
+  const std::size_t total = count + finishing;
   for (std::size_t begin = 0; begin < count; begin += slice) {
     const std::size_t part = std::min(slice, count - begin);
     std::unique_lock<std::shared_mutex> data;
@@ -128,7 +118,7 @@ void Index::add_slices(const void* vectors, std::size_t count, const Id* ids, bo
       data = std::unique_lock(data_mutex_);
     }
     const std::size_t first = vectors_.size();
-    SliceMonitor monitor(options.monitor, begin, count);
+    PartMonitor monitor(options.monitor, begin, part, total);
     ParallelOutcome outcome;
     try {
       bool sequential = !replace;
@@ -136,7 +126,7 @@ void Index::add_slices(const void* vectors, std::size_t count, const Id* ids, bo
       ids_.reserve(part, sequential);
       vectors_.append(space_, static_cast<const std::byte*>(vectors) + begin * space_.input_bytes(), part);
       dead_.resize(first + part);
-      outcome = insert_rows(first, {options.threads, options.monitor != nullptr ? &monitor : nullptr});
+      outcome = insert_rows(first, {options.threads, &monitor});
     } catch (...) {
       outcome = {0, std::current_exception()};
     }
@@ -158,14 +148,12 @@ void Index::add_slices(const void* vectors, std::size_t count, const Id* ids, bo
     }
     if (outcome.error) std::rethrow_exception(outcome.error);
     data.unlock();
-    if (options.monitor != nullptr) options.monitor->tick(begin + part, count);
+    if (options.monitor != nullptr) options.monitor->tick(begin + part, total);
   }
   finish.done = true;
-  // All are counted; the monitor is still asked whether to go on.
-  SliceMonitor monitor(options.monitor, count, count);
-  if (const auto error = finish_rows({options.threads, options.monitor != nullptr ? &monitor : nullptr}, true)) {
-    std::rethrow_exception(error);
-  }
+  PartMonitor monitor(options.monitor, count, finishing, total);
+  if (const auto error = finish_rows({options.threads, &monitor}, true)) std::rethrow_exception(error);
+  if (finishing > 0 && options.monitor != nullptr) options.monitor->tick(total, total);
 }
 
 void Index::remove(const Id* ids, std::size_t count) {

@@ -33,17 +33,6 @@ void check_params(const IvfParams& params) {
   }
 }
 
-// No training but of what was there, at the door, so that Ctrl-C works and progress of an add begins at 0.
-class TrainingMonitor final : public Monitor {
- public:
-  TrainingMonitor(Monitor* whole, std::size_t total) : whole_(whole), total_(total) {}
-  void tick(std::size_t, std::size_t) override { whole_->tick(0, total_); }
-
- private:
-  Monitor* whole_;
-  std::size_t total_;
-};
-
 }  // namespace
 
 IvfIndex::IvfIndex(const Space& space, const IvfParams& params) : Index(space), params_(params) {
@@ -78,7 +67,7 @@ void IvfIndex::train_structure(const void* vectors, std::size_t count, bool from
         std::to_string(total) + " vectors to train on; add or train() with at least as many" +
         (params_.imi_bits > 0 ? ", or use fewer bits" : ", or leave nlist to None"));
   }
-  TrainingMonitor quiet(options.monitor, count);
+  PartMonitor quiet(options.monitor, 0, 0, count);  // it may only cancel: an add begins at 0 all the same
   Monitor* const monitor = from_add && options.monitor != nullptr ? &quiet : options.monitor;
 
   constexpr std::size_t rows_per_centroid = 64;
