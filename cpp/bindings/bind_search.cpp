@@ -6,23 +6,11 @@
 
 #include "bind.hpp"
 #include "fastcbir/index/index.hpp"
+#include "hits.hpp"
 #include "numpy.hpp"
 
 namespace fastcbir::bindings {
 namespace {
-
-// A matrix of one query's answer costs as much as finding it if made the general way: no strides are worked out here.
-template <class T>
-py::array new_matrix(py::ssize_t rows, py::ssize_t columns) {
-  static const py::dtype* const dtype = new py::dtype(py::dtype::of<T>());  // never dies: nor does the module
-  const auto& numpy = py::detail::npy_api::get();
-  Py_INCREF(dtype->ptr());  // the next call takes one
-  const py::ssize_t shape[] = {rows, columns};
-  PyObject* const array = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, dtype->ptr(), columns == 0 ? 1 : 2, shape,
-                                                      nullptr, nullptr, 0, nullptr);
-  if (array == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::array>(array);
-}
 
 // Less than pybind11's: threads of ours that need Python come through PythonMonitor.
 class Released {
@@ -57,21 +45,6 @@ StopTarget input_target(const py::object& recall, const py::object& probability)
   return target;
 }
 
-// fastcbir.types.Hits of these, as Hits(...) makes it, in a fifth of the time.
-PyObject* new_hits(std::array<py::object, 5> fields) {
-  static auto* const type = reinterpret_cast<PyTypeObject*>(py::module_::import("fastcbir.types")
-                                                                .attr("Hits")
-                                                                .cast<py::object>()
-                                                                .release()
-                                                                .ptr());  // never dies, as its module
-  PyObject* const hits = type->tp_alloc(type, static_cast<Py_ssize_t>(fields.size()));
-  if (hits == nullptr) throw py::error_already_set();
-  for (std::size_t i = 0; i < fields.size(); ++i) {
-    PyTuple_SET_ITEM(hits, static_cast<Py_ssize_t>(i), fields[i].release().ptr());
-  }
-  return hits;
-}
-
 PyObject* search(const Index& index, const std::array<py::object, 11>& arguments) {
   const auto& [queries, k, ef, nprobe, rerank, max_distances, allow, recall, probability, threads, progress] =
       arguments;
@@ -96,30 +69,13 @@ PyObject* search(const Index& index, const std::array<py::object, 11>& arguments
   options.allow = allowed.list;
   options.threads = input_size(threads, "threads");
   options.monitor = &monitor;
-  const auto rows = static_cast<py::ssize_t>(input.count);
-  const auto columns = static_cast<py::ssize_t>(wanted);
-  const auto ids = new_matrix<Id>(rows, columns);
-  const auto distances = new_matrix<float>(rows, columns);
-  const auto cost = new_matrix<std::uint32_t>(rows, 0);
-  const auto memory_of = [](const py::array& array) { return const_cast<void*>(array.data()); };
-  SearchOutput output{static_cast<Id*>(memory_of(ids)), static_cast<float*>(memory_of(distances)),
-                      static_cast<std::uint32_t*>(memory_of(cost))};
-  py::object reasons = py::none();
-  py::object estimates = py::none();
-  if (options.target.given()) {
-    py::array of_reasons = new_matrix<std::uint8_t>(rows, 0);
-    py::array of_estimates = new_matrix<float>(rows, 0);
-    output.reasons = static_cast<std::uint8_t*>(memory_of(of_reasons));
-    output.estimates = static_cast<float*>(memory_of(of_estimates));
-    reasons = std::move(of_reasons);
-    estimates = std::move(of_estimates);
-  }
+  NewHits hits(static_cast<py::ssize_t>(input.count), static_cast<py::ssize_t>(wanted), options.target.given());
   const void* const data = input.data();
   {
     const Released release;
-    index.search(data, input.count, wanted, options, output);
+    index.search(data, input.count, wanted, options, hits.output());
   }
-  return new_hits({ids, distances, cost, std::move(reasons), std::move(estimates)});
+  return hits.release();
 }
 
 void set_python_error(std::exception_ptr pointer) {
