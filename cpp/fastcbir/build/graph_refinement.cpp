@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "fastcbir/build/graph_walk.hpp"
 #include "fastcbir/core/rng.hpp"
 #include "fastcbir/stop/policy.hpp"
 
@@ -17,7 +18,7 @@ constexpr std::size_t most_candidates = 200;
 // One place in so many is kept for far nodes, for which so many are drawn by lot.
 constexpr std::size_t far_part = 8;
 constexpr std::size_t far_drawn = most_candidates;
-// So many nodes one after the other are given the same, which then lie in the cache.
+// So many nodes one after the other, as a walk meets them, are given the same, which then lie in the cache.
 constexpr std::size_t slice = 16;
 // Squares of alpha, in the order tried: choosing whom to link to, then filling the list.
 constexpr float forward_alphas2[] = {1.0f, 1.44f};
@@ -174,14 +175,16 @@ void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& gra
 
   PartMonitor forward(monitor, 0, size, 2 * size);
   PartMonitor filling(monitor, size, size, 2 * size);
+  const std::vector<NodeId> order = nodes_along_links(graph);
   std::vector<NodeId> wanted(size * room, no_node);  // whom each node would link to
   parallel_for(size, slice, threads, &forward, [&](std::size_t at, std::size_t begin, std::size_t end) {
     for (; begin < end; ++begin) {
       Refiner::Worker& worker = workers[at];
       worker.chosen.clear();
-      refiner.meet(static_cast<NodeId>(begin), worker);
+      refiner.meet(order[begin], worker);
       refiner.choose(forward_alphas2, room, worker);
-      std::copy(worker.chosen.begin(), worker.chosen.end(), wanted.begin() + static_cast<std::ptrdiff_t>(begin * room));
+      std::copy(worker.chosen.begin(), worker.chosen.end(),
+                wanted.begin() + static_cast<std::ptrdiff_t>(order[begin] * room));
     }
   });
   // The same the other way round: who would link to each node, from begins[node] on.
@@ -194,9 +197,9 @@ void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& gra
   }
   parallel_for(size, slice, threads, &filling, [&](std::size_t at, std::size_t begin, std::size_t end) {
     Refiner::Worker& worker = workers[at];
-    refiner.draw(static_cast<NodeId>(begin), worker);
+    refiner.draw(order[begin], worker);
     for (; begin < end; ++begin) {
-      const auto node = static_cast<NodeId>(begin);
+      const NodeId node = order[begin];
       worker.chosen.clear();
       refiner.append_links(node, 0, worker.chosen);
       worker.nodes.clear();
@@ -204,11 +207,11 @@ void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& gra
       for (const NodeId far : worker.nodes) {
         if (worker.chosen.size() < room && !contains(worker.chosen, far)) worker.chosen.push_back(far);
       }
-      for (std::size_t i = begin * room; i < (begin + 1) * room && wanted[i] != no_node; ++i) {
+      for (std::size_t i = node * room; i < (node + 1) * room && wanted[i] != no_node; ++i) {
         worker.nodes.push_back(wanted[i]);
       }
-      worker.nodes.insert(worker.nodes.end(), wanting.begin() + static_cast<std::ptrdiff_t>(begins[begin]),
-                          wanting.begin() + static_cast<std::ptrdiff_t>(begins[begin + 1]));
+      worker.nodes.insert(worker.nodes.end(), wanting.begin() + static_cast<std::ptrdiff_t>(begins[node]),
+                          wanting.begin() + static_cast<std::ptrdiff_t>(begins[node + 1]));
       keep_different(worker.nodes);
       refiner.meet_named(node, worker.nodes, worker);
       refiner.choose(filling_alphas2, room - room / far_part, worker);

@@ -91,26 +91,4 @@ HnswGraph consolidate(const HnswParams& params, const Space& space, const Vector
   return fresh;
 }
 
-std::vector<NodeId> unreachable_nodes(const HnswGraph& graph) {
-  std::vector<NodeId> unreached;
-  if (graph.entry == no_node) return unreached;
-  const GraphLinks& links = graph.links;
-  NodeBitset reached(links.size());
-  std::vector<NodeId> queue{graph.entry};
-  reached.set(graph.entry);
-  while (!queue.empty()) {
-    const std::uint32_t* slots = links.block(queue.back(), 0);
-    queue.pop_back();
-    for (std::size_t i = 0; i < links.capacity(0) && slots[i] != no_node; ++i) {
-      if (reached[slots[i]]) continue;
-      reached.set(slots[i]);
-      queue.push_back(slots[i]);
-    }
-  }
-  for (std::size_t node = 0; node < links.size(); ++node) {
-    if (!reached[node]) unreached.push_back(static_cast<NodeId>(node));
-  }
-  return unreached;
-}
-
 }  // namespace fastcbir

@@ -14,11 +14,8 @@ namespace fastcbir {
 //
 // A node that had dead neighbours chooses again among its living ones and the living neighbours of the dead, as
 // FreshDiskANN's delete consolidation does (Singh et al., 2021, algorithm 4): far less work than building again. The
-// nodes nobody links to afterwards must be inserted again once the vectors have moved: see unreachable_nodes.
+// nodes nobody links to afterwards must be inserted again once the vectors have moved: see graph_walk.hpp.
 HnswGraph consolidate(const HnswParams& params, const Space& space, const VectorStore& vectors, HnswGraph& graph,
                       const NodeBitset& dead, std::size_t threads, Monitor* monitor);
-
-// The nodes that no walk along level-0 links from the entry reaches.
-std::vector<NodeId> unreachable_nodes(const HnswGraph& graph);
 
 }  // namespace fastcbir

@@ -5,6 +5,7 @@
 
 #include "fastcbir/build/graph_packing.hpp"
 #include "fastcbir/build/graph_refinement.hpp"
+#include "fastcbir/build/graph_walk.hpp"
 #include "fastcbir/build/hnsw_compaction.hpp"
 #include "fastcbir/core/parallel.hpp"
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "fastcbir/build/graph_walk.hpp"
 #include "fastcbir/build/hnsw_builder.hpp"
 #include "fastcbir/build/hnsw_compaction.hpp"
 #include "fastcbir/core/rng.hpp"

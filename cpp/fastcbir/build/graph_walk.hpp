@@ -1,0 +1,18 @@
+// What a walk along the links of level 0 meets. Floor 4.
+#pragma once
+
+#include <vector>
+
+#include "fastcbir/build/hnsw_builder.hpp"
+#include "fastcbir/core/types.hpp"
+
+namespace fastcbir {
+
+// The nodes that no walk from the entry reaches.
+std::vector<NodeId> unreachable_nodes(const HnswGraph& graph);
+
+// All nodes, near ones mostly after one another: what looks at the neighbourhood of each in this order finds much of it
+// in the cache.
+std::vector<NodeId> nodes_along_links(const HnswGraph& graph);
+
+}  // namespace fastcbir
