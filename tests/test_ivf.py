@@ -142,6 +142,24 @@ def test_the_same_seed_and_vectors_give_the_same_file_on_any_number_of_threads(t
     assert files[0] == files[1] and files[0] != files[2]
 
 
+def test_many_lists_are_learned_in_two_steps_and_follow_the_data() -> None:
+    vectors = make_vectors(6000, 24, "float32", 41)
+    answers = []
+    for threads in (1, 3):
+        index = fc.Index(24, fc.Ivf(nlist=1500))
+        index.add(vectors, threads=threads)
+        assert index.info()["nlist"] == 1500
+        answers.append(index.search(vectors[:500], k=5, nprobe=3))
+        assert (answers[-1].ids[:, 0] == np.arange(500)).mean() > 0.98
+        found = index.search(vectors[:500], k=1, nprobe=1500)
+        assert (found.ids[:, 0] == np.arange(500)).all()
+    np.testing.assert_array_equal(answers[0].ids, answers[1].ids)
+    np.testing.assert_array_equal(answers[0].cost, answers[1].cost)
+    same = fc.Index(24, fc.Ivf(nlist=1100))
+    same.add(np.ones((1200, 24), np.float32))
+    assert (same.search(np.ones(24), k=1200, nprobe=1100).distances == 0).all()
+
+
 def test_training_first_and_again() -> None:
     vectors, queries = clustered(3000, 16, "float32", 11), clustered(50, 16, "float32", 12)
     index = fc.Index(16, fc.Ivf(nlist=30))

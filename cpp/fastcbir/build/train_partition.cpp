@@ -3,6 +3,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "fastcbir/build/kmeans_tree.hpp"
 #include "fastcbir/search/flat_partition.hpp"
 #include "fastcbir/search/product_partition.hpp"
 
@@ -10,18 +11,8 @@ namespace fastcbir {
 namespace {
 
 constexpr std::size_t iterations = 10;
-
-// Progress of one of two codebooks as progress of both.
-class HalfMonitor final : public Monitor {
- public:
-  HalfMonitor(Monitor* whole, std::size_t before, std::size_t parts) : whole_(whole), before_(before), parts_(parts) {}
-  void tick(std::size_t done, std::size_t total) override { whole_->tick(before_ * total + done, parts_ * total); }
-
- private:
-  Monitor* whole_;
-  std::size_t before_;
-  std::size_t parts_;
-};
+// From here on they are learned in two steps.
+constexpr std::size_t many_centroids = 1024;
 
 }  // namespace
 
@@ -48,16 +39,20 @@ std::shared_ptr<const Partition> train_partition(const Space& space, const Vecto
   std::vector<Centroids> codebooks;
   const std::vector<Space> spaces = partition_spaces(space, params);
   for (std::size_t part = 0; part < spaces.size(); ++part) {
-    HalfMonitor half(monitor, part, spaces.size());
-    const KMeansOptions options{centroids, iterations, params.seed, threads, monitor != nullptr ? &half : nullptr};
+    const std::size_t work = iterations * sample.size();
+    PartMonitor half(monitor, part * work, work, spaces.size() * work);
+    const KMeansOptions options{centroids, iterations, params.seed, threads, &half};
+    const auto train = [&](const VectorStore& rows) {
+      (centroids < many_centroids ? train_kmeans : train_kmeans_tree)(rows, options, codebooks.back());
+    };
     codebooks.emplace_back(spaces[part]);
     if (spaces.size() == 1) {
-      train_kmeans(sample, options, codebooks.back());
+      train(sample);
       continue;
     }
     AlignedBuffer rows;
     ProductPartition::split(space, part == 1, sample.row(0), sample.size(), false, rows);
-    train_kmeans(VectorStore(spaces[part], std::move(rows)), options, codebooks.back());
+    train(VectorStore(spaces[part], std::move(rows)));
   }
   return make_partition(space, std::move(codebooks));
 }

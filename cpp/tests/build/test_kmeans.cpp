@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "fastcbir/build/kmeans.hpp"
+#include "fastcbir/build/kmeans_tree.hpp"
 #include "fastcbir/core/rng.hpp"
 
 using namespace fastcbir;
@@ -100,4 +102,59 @@ TEST_CASE("a sample is of the size asked for, in order and without repetition") 
     CHECK(std::adjacent_find(sample.begin(), sample.end(), std::greater_equal<>()) == sample.end());
     CHECK((sample.empty() || sample.back() < 100));
   }
+}
+
+TEST_CASE("many clusters are learned in two steps, about as well") {
+  for (const ScalarType type : {ScalarType::f32, ScalarType::u8}) {
+    const Space space(12, Metric::l2, type);
+    const VectorStore rows = some_rows(space, 9000, 9000);
+    std::size_t told = 0;
+    struct Watch final : Monitor {
+      explicit Watch(std::size_t& told_last) : last(told_last) {}
+      void tick(std::size_t done, std::size_t total) override {
+        CHECK(done >= last);
+        CHECK(done <= total);
+        last = done;
+      }
+      std::size_t& last;
+    } watch(told);
+    KMeansOptions options{300, 10, 3, 1, &watch};
+    Centroids tree(space), again(space), plain(space);
+    const double error = train_kmeans_tree(rows, options, tree);
+    CHECK(told > 0);
+    options.threads = 3;
+    options.monitor = nullptr;
+    CHECK(train_kmeans_tree(rows, options, again) == error);
+    REQUIRE(tree.count() == 300);
+    CHECK(std::memcmp(tree.rows().row(0), again.rows().row(0), 300 * space.stride_bytes()) == 0);
+    CHECK(error < 1.02 * train_kmeans(rows, options, plain));
+  }
+}
+
+TEST_CASE("two steps of k-means with few different rows, and with a cluster for every row") {
+  const Space space(8, Metric::cosine, ScalarType::f32);
+  for (const std::size_t distinct : {1, 5, 400}) {
+    const VectorStore rows = some_rows(space, 400, distinct);
+    for (const std::size_t clusters : {1, 2, 37, 399, 400}) {
+      Centroids centroids(space);
+      const double error = train_kmeans_tree(rows, {clusters, 5, 1, 2, nullptr}, centroids);
+      CHECK(centroids.count() == clusters);
+      if (distinct <= 5 && clusters == 400) CHECK(error == doctest::Approx(-400).epsilon(1e-3));
+    }
+  }
+  struct Stop final : Monitor {
+    void tick(std::size_t, std::size_t) override { throw std::runtime_error("stop"); }
+  } stop;
+  Centroids untouched(space);
+  const VectorStore rows = some_rows(space, 400, 400);
+  CHECK_THROWS_WITH(train_kmeans_tree(rows, {37, 5, 1, 1, &stop}, untouched), "stop");
+  CHECK(untouched.count() == 0);
+}
+
+TEST_CASE("regions share clusters by their rows") {
+  CHECK(share_clusters({10, 20, 70}, 10) == std::vector<std::size_t>{1, 2, 7});
+  CHECK(share_clusters({1, 1, 998}, 10) == std::vector<std::size_t>{1, 1, 8});
+  CHECK(share_clusters({0, 5, 5}, 10) == std::vector<std::size_t>{0, 5, 5});
+  CHECK(share_clusters({3, 3, 3}, 4) == std::vector<std::size_t>{2, 1, 1});
+  CHECK(share_clusters({2, 100, 2}, 3) == std::vector<std::size_t>{1, 1, 1});
 }

@@ -1,0 +1,192 @@
+#include "fastcbir/build/kmeans_tree.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "fastcbir/build/kmeans_steps.hpp"
+#include "fastcbir/core/parallel.hpp"
+#include "fastcbir/core/rng.hpp"
+
+namespace fastcbir {
+namespace {
+
+constexpr std::size_t slice = 192;            // rows a worker takes at a time
+constexpr std::size_t rows_per_region = 256;  // of the sample that regions are learned from
+constexpr std::size_t near_regions = 16;      // whose centroids a row meets in the end
+constexpr std::size_t last_rounds = 4;
+
+// The nearest of `regions` to each, itself among them.
+std::vector<std::vector<std::uint32_t>> find_near(const Centroids& regions) {
+  const Space& space = regions.space();
+  const std::size_t count = regions.count();
+  std::vector<float> floats(count * space.dim());
+  for (std::size_t i = 0; i < count; ++i) {
+    space.row_floats(regions.rows().row(static_cast<NodeId>(i)), floats.data() + i * space.dim());
+  }
+  std::vector<std::vector<std::uint32_t>> near(count);
+  std::vector<float> distances(count);
+  std::vector<std::uint32_t> order(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t j = 0; j < count; ++j) {
+      float sum = 0;
+      for (std::size_t d = 0; d < space.dim(); ++d) {
+        const float difference = floats[i * space.dim() + d] - floats[j * space.dim() + d];
+        sum += difference * difference;
+      }
+      distances[j] = i == j ? -1 : sum;
+    }
+    std::iota(order.begin(), order.end(), 0u);
+    const std::size_t wanted = std::min(near_regions, count);
+    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(wanted), order.end(),
+                      [&](std::uint32_t a, std::uint32_t b) {
+                        return distances[a] < distances[b] || (distances[a] == distances[b] && a < b);
+                      });
+    near[i].assign(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(wanted));
+  }
+  return near;
+}
+
+class Tree {
+ public:
+  Tree(const VectorStore& rows, const KMeansOptions& options, const Space& space)
+      : rows_(rows),
+        options_(options),
+        threads_(resolve_threads(options.threads)),
+        regions_(space),
+        trained_(space),
+        rounds_(2 + last_rounds) {}
+
+  double train(Centroids& centroids) {
+    learn_regions();
+    learn_within();
+    double total = 0;
+    for (std::size_t round = 0; round < last_rounds; ++round) total = improve(round);
+    centroids = std::move(trained_);
+    return total;
+  }
+
+ private:
+  const Space& space() const { return regions_.space(); }
+  std::size_t count() const { return rows_.size(); }
+  PartMonitor part(std::size_t round) const { return {options_.monitor, round * count(), count(), rounds_ * count()}; }
+
+  void learn_regions() {
+    const auto wanted = static_cast<std::size_t>(std::lround(std::sqrt(static_cast<double>(options_.clusters))));
+    PartMonitor monitor = part(0);
+    const auto drawn = draw_sample(count(), std::min(count(), wanted * rows_per_region), mix64(options_.seed));
+    const std::vector<std::uint32_t> sample(drawn.begin(), drawn.end());
+    train_kmeans(VectorStore(space(), copy_rows(rows_, sample)),
+                 {wanted, options_.iterations, options_.seed, threads_, &monitor}, regions_);
+    region_of_.resize(count());
+    const PackedCentroids packed = regions_.pack(count());
+    std::vector<Centroids::Workspace> workspaces(threads_);
+    parallel_for(count(), slice, threads_, &monitor, [&](std::size_t worker, std::size_t begin, std::size_t end) {
+      regions_.nearest(rows_.row(static_cast<NodeId>(begin)), end - begin, packed, region_of_.data() + begin, nullptr,
+                       workspaces[worker]);
+    });
+  }
+
+  void learn_within() {
+    const RowsByCluster sorted(region_of_, regions_.count());
+    std::vector<std::size_t> sizes;
+    for (std::size_t region = 0; region < regions_.count(); ++region) sizes.push_back(sorted.of(region).size());
+    const std::vector<std::size_t> shares = share_clusters(sizes, options_.clusters);
+    begins_.assign(1, 0);
+    for (const std::size_t share : shares) begins_.push_back(begins_.back() + share);
+    AlignedBuffer means;
+    means.resize(options_.clusters * space().stride_bytes());
+    PartMonitor monitor = part(1);
+    parallel_for(shares.size(), 1, threads_, &monitor, [&](std::size_t, std::size_t region, std::size_t end) {
+      for (; region < end; ++region) {
+        if (shares[region] == 0) continue;
+        Centroids within(space());
+        train_kmeans(VectorStore(space(), copy_rows(rows_, sorted.of(region))),
+                     {shares[region], options_.iterations, mix64(options_.seed + region), 1, nullptr}, within);
+        std::memcpy(means.data() + begins_[region] * space().stride_bytes(), within.rows().row(0),
+                    shares[region] * space().stride_bytes());
+      }
+    });
+    trained_.assign_rows(std::move(means));
+    near_ = find_near(regions_);
+  }
+
+  // A round in which each row is assigned among the centroids of the regions around its own.
+  double improve(std::size_t round) {
+    std::vector<std::uint32_t> cluster_of(count());
+    std::vector<float> errors(count());
+    const RowsByCluster sorted(region_of_, regions_.count());
+    PartMonitor monitor = part(2 + round);
+    parallel_for(regions_.count(), 1, threads_, &monitor, [&](std::size_t, std::size_t region, std::size_t end) {
+      Centroids::Workspace workspace;
+      for (; region < end; ++region) {
+        const auto members = sorted.of(region);
+        if (members.empty()) continue;
+        std::vector<std::uint32_t> met;
+        for (const std::uint32_t near : near_[region]) {
+          for (std::size_t i = begins_[near]; i < begins_[near + 1]; ++i) met.push_back(static_cast<std::uint32_t>(i));
+        }
+        const Centroids around(space(), copy_rows(trained_.rows(), met));
+        const AlignedBuffer copies = copy_rows(rows_, members);
+        std::vector<std::uint32_t> found(members.size());
+        std::vector<float> distances(members.size());
+        around.nearest(copies.data(), members.size(), around.pack(members.size()), found.data(), distances.data(),
+                       workspace);
+        for (std::size_t i = 0; i < members.size(); ++i) {
+          cluster_of[members[i]] = met[found[i]];
+          errors[members[i]] = distances[i];
+        }
+      }
+    });
+    const double total = std::accumulate(errors.begin(), errors.end(), 0.0);
+    fill_empty(cluster_of, errors, options_.clusters);
+    AlignedBuffer means = mean_rows(rows_, RowsByCluster(cluster_of, options_.clusters), trained_, threads_);
+    trained_.assign_rows(std::move(means));
+    return total;
+  }
+
+  const VectorStore& rows_;
+  const KMeansOptions& options_;
+  std::size_t threads_;
+  Centroids regions_;
+  Centroids trained_;
+  std::size_t rounds_;  // of progress
+  std::vector<std::uint32_t> region_of_;
+  std::vector<std::size_t> begins_;  // of each region's centroids
+  std::vector<std::vector<std::uint32_t>> near_;
+};
+
+}  // namespace
+
+std::vector<std::size_t> share_clusters(const std::vector<std::size_t>& sizes, std::size_t clusters) {
+  const double all = static_cast<double>(std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}));
+  std::vector<double> exact;
+  std::vector<std::size_t> shares;
+  for (const std::size_t size : sizes) {
+    exact.push_back(static_cast<double>(clusters) * static_cast<double>(size) / std::max(all, 1.0));
+    shares.push_back(std::min(size, std::max<std::size_t>(static_cast<std::size_t>(exact.back()), 1)));
+  }
+  // By the largest remainder; where every region's one has taken too many, back from those that have most beyond theirs.
+  std::size_t given = std::accumulate(shares.begin(), shares.end(), std::size_t{0});
+  while (given != clusters) {
+    const bool more = given < clusters;
+    std::size_t best = sizes.size();
+    const auto lacks = [&](std::size_t i) { return exact[i] - static_cast<double>(shares[i]); };
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      if (more ? shares[i] >= sizes[i] : shares[i] <= 1) continue;
+      if (best == sizes.size() || (more ? lacks(i) > lacks(best) : lacks(i) < lacks(best))) best = i;
+    }
+    if (best == sizes.size()) break;
+    shares[best] += more ? 1 : std::size_t(-1);
+    given += more ? 1 : std::size_t(-1);
+  }
+  return shares;
+}
+
+double train_kmeans_tree(const VectorStore& rows, const KMeansOptions& options, Centroids& centroids) {
+  return Tree(rows, options, centroids.space()).train(centroids);
+}
+
+}  // namespace fastcbir
