@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,10 +41,10 @@ class Fastcbir:
         return self._index.search(queries, k, threads=1, **self._at(k)).ids
 
     def _at(self, k: int) -> dict[str, Any]:
-        """What is compared again goes with k: the grid is one of k = 10."""
+        """What is compared again beside the k themselves goes with their root: the grid is one of k = 10."""
         if k <= 10 or "rerank" not in self._how:
             return self._how
-        return self._how | {"rerank": self._how["rerank"] * k // 10}
+        return self._how | {"rerank": k + round((self._how["rerank"] - 10) * math.sqrt(k / 10))}
 
     def index_bytes(self) -> int:
         return int(self._index.memory_bytes)
