@@ -99,6 +99,23 @@ def test_all_lists_without_codes_are_exact(metric: str, dtype: str) -> None:
         np.testing.assert_array_equal(mine, other)
 
 
+@pytest.mark.parametrize("k", [1, 10, 100, 777])
+@pytest.mark.parametrize("method", [fc.Ivf(nlist=9), fc.Ivf(nlist=9, codec="rabitq1"), fc.Imi(bits=3)])
+def test_all_lists_with_everything_compared_again_give_what_flat_gives(method: Lists, k: int) -> None:
+    vectors, queries = clustered(777, 19, "float32", 20), clustered(15, 19, "float32", 21)
+    vectors[500:] = vectors[:277]  # equal distances, told apart by their ids
+    flat, index = fc.Index(19, fc.Flat()), fc.Index(19, method)
+    for each in (flat, index):
+        each.add(vectors)
+    wanted = flat.search(queries, k=k)
+    everywhere = index.info()["nlist"]
+    found = index.search(queries, k=k, nprobe=everywhere, rerank=777)
+    one_by_one = [index.search(query, k=k, nprobe=everywhere, rerank=777) for query in queries]
+    np.testing.assert_array_equal(found.ids, wanted.ids)
+    np.testing.assert_array_equal(found.distances, wanted.distances)
+    np.testing.assert_array_equal(np.concatenate([hits.ids for hits in one_by_one]), wanted.ids)
+
+
 def test_every_cell_of_a_multi_index_is_reached_nearest_first() -> None:
     vectors, queries = make_vectors(800, 7, "float32", 6), make_vectors(40, 7, "float32", 7)
     index = fc.Index(7, fc.Imi(bits=3, codec=None))
