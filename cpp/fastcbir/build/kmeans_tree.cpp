@@ -57,7 +57,7 @@ class Tree {
         threads_(resolve_threads(options.threads)),
         regions_(space),
         trained_(space),
-        rounds_(2 + last_rounds) {}
+        rounds_(3 + last_rounds) {}
 
   double train(Centroids& centroids) {
     learn_regions();
@@ -75,15 +75,16 @@ class Tree {
 
   void learn_regions() {
     const auto wanted = static_cast<std::size_t>(std::lround(std::sqrt(static_cast<double>(options_.clusters))));
-    PartMonitor monitor = part(0);
+    PartMonitor learning = part(0);
+    PartMonitor assigning = part(1);
     const auto drawn = draw_sample(count(), std::min(count(), wanted * rows_per_region), mix64(options_.seed));
     const std::vector<std::uint32_t> sample(drawn.begin(), drawn.end());
     train_kmeans(VectorStore(space(), copy_rows(rows_, sample)),
-                 {wanted, options_.iterations, options_.seed, threads_, &monitor}, regions_);
+                 {wanted, options_.iterations, options_.seed, threads_, &learning}, regions_);
     region_of_.resize(count());
     const PackedCentroids packed = regions_.pack(count());
     std::vector<Centroids::Workspace> workspaces(threads_);
-    parallel_for(count(), slice, threads_, &monitor, [&](std::size_t worker, std::size_t begin, std::size_t end) {
+    parallel_for(count(), slice, threads_, &assigning, [&](std::size_t worker, std::size_t begin, std::size_t end) {
       regions_.nearest(rows_.row(static_cast<NodeId>(begin)), end - begin, packed, region_of_.data() + begin, nullptr,
                        workspaces[worker]);
     });
@@ -98,7 +99,7 @@ class Tree {
     for (const std::size_t share : shares) begins_.push_back(begins_.back() + share);
     AlignedBuffer means;
     means.resize(options_.clusters * space().stride_bytes());
-    PartMonitor monitor = part(1);
+    PartMonitor monitor = part(2);
     parallel_for(shares.size(), 1, threads_, &monitor, [&](std::size_t, std::size_t region, std::size_t end) {
       for (; region < end; ++region) {
         if (shares[region] == 0) continue;
@@ -118,7 +119,7 @@ class Tree {
     std::vector<std::uint32_t> cluster_of(count());
     std::vector<float> errors(count());
     const RowsByCluster sorted(region_of_, regions_.count());
-    PartMonitor monitor = part(2 + round);
+    PartMonitor monitor = part(3 + round);
     parallel_for(regions_.count(), 1, threads_, &monitor, [&](std::size_t, std::size_t region, std::size_t end) {
       Centroids::Workspace workspace;
       for (; region < end; ++region) {

@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t slots_per_line = row_alignment / sizeof(std::uint32_t);
 
 void fill_free(AlignedBuffer& buffer, std::size_t from_bytes) {
-  std::memset(buffer.data() + from_bytes, 0xFF, buffer.size() - from_bytes);
+  std::fill(buffer.data() + from_bytes, buffer.data() + buffer.size(), std::byte{0xFF});  // maybe of nothing
 }
 
 }  // namespace
