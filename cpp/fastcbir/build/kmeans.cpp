@@ -35,7 +35,7 @@ double train_kmeans(const VectorStore& rows, const KMeansOptions& options, Centr
   const std::vector<std::size_t> drawn = draw_sample(count, clusters, options.seed);
   Centroids trained(space, copy_rows(rows, std::vector<std::uint32_t>(drawn.begin(), drawn.end())));
 
-  std::vector<std::uint32_t> cluster_of(count);
+  std::vector<std::uint32_t> cluster_of(count), before;
   std::vector<float> errors(count);
   std::vector<Centroids::Workspace> workspaces(threads);
   double total = 0;
@@ -49,6 +49,8 @@ double train_kmeans(const VectorStore& rows, const KMeansOptions& options, Centr
     monitor.tick(count, count);  // passes may be too short to have told
     total = std::accumulate(errors.begin(), errors.end(), 0.0);
     fill_empty(cluster_of, errors, clusters);
+    if (cluster_of == before) break;  // so would all further ones be
+    before = cluster_of;
     AlignedBuffer means = mean_rows(rows, RowsByCluster(cluster_of, clusters), trained, threads);
     trained.assign_rows(std::move(means));
   }

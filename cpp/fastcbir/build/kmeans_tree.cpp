@@ -17,6 +17,10 @@ constexpr std::size_t slice = 192;            // rows a worker takes at a time
 constexpr std::size_t rows_per_region = 256;  // of the sample that regions are learned from
 constexpr std::size_t near_regions = 16;      // whose centroids a row meets in the end
 constexpr std::size_t last_rounds = 4;
+constexpr std::size_t many_clusters = 1024;  // of a region, which is then cut into regions itself
+constexpr std::size_t most_depth = 3;        // equal rows can't be cut
+constexpr std::size_t large_part = 8;        // a region of so large a part of the work is large
+constexpr std::size_t members_slice = 4096;  // of a region, that a worker takes at a time
 
 // The nearest of `regions` to each, itself among them.
 std::vector<std::vector<std::uint32_t>> find_near(const Centroids& regions) {
@@ -51,9 +55,10 @@ std::vector<std::vector<std::uint32_t>> find_near(const Centroids& regions) {
 
 class Tree {
  public:
-  Tree(const VectorStore& rows, const KMeansOptions& options, const Space& space)
+  Tree(const VectorStore& rows, const KMeansOptions& options, const Space& space, std::size_t depth)
       : rows_(rows),
         options_(options),
+        depth_(depth),
         threads_(resolve_threads(options.threads)),
         regions_(space),
         trained_(space),
@@ -71,7 +76,10 @@ class Tree {
  private:
   const Space& space() const { return regions_.space(); }
   std::size_t count() const { return rows_.size(); }
-  PartMonitor part(std::size_t round) const { return {options_.monitor, round * count(), count(), rounds_ * count()}; }
+  PartMonitor part(std::size_t round) const { return part(round, 0, count()); }
+  PartMonitor part(std::size_t round, std::size_t begin, std::size_t rows) const {
+    return {options_.monitor, round * count() + begin, rows, rounds_ * count()};
+  }
 
   void learn_regions() {
     const auto wanted = static_cast<std::size_t>(std::lround(std::sqrt(static_cast<double>(options_.clusters))));
@@ -99,32 +107,76 @@ class Tree {
     for (const std::size_t share : shares) begins_.push_back(begins_.back() + share);
     AlignedBuffer means;
     means.resize(options_.clusters * space().stride_bytes());
-    PartMonitor monitor = part(2);
-    parallel_for(shares.size(), 1, threads_, &monitor, [&](std::size_t, std::size_t region, std::size_t end) {
-      for (; region < end; ++region) {
-        if (shares[region] == 0) continue;
-        Centroids within(space());
-        train_kmeans(VectorStore(space(), copy_rows(rows_, sorted.of(region))),
-                     {shares[region], options_.iterations, mix64(options_.seed + region), 1, nullptr}, within);
-        std::memcpy(means.data() + begins_[region] * space().stride_bytes(), within.rows().row(0),
-                    shares[region] * space().stride_bytes());
+    settled_.resize(regions_.count());
+    const auto learn = [&](std::size_t region, std::size_t threads, Monitor* monitor) {
+      Centroids within(space());
+      const VectorStore members(space(), copy_rows(rows_, sorted.of(region)));
+      const KMeansOptions options{shares[region], options_.iterations, mix64(options_.seed + region), threads, monitor};
+      if (shares[region] >= many_clusters && depth_ < most_depth) {
+        Tree tree(members, options, space(), depth_ + 1);
+        tree.train(within);
+        settled_[region] = {std::move(tree.cluster_of_), std::move(tree.errors_)};
+      } else {
+        train_kmeans(members, options, within);
       }
+      std::memcpy(means.data() + begins_[region] * space().stride_bytes(), within.rows().row(0),
+                  shares[region] * space().stride_bytes());
+    };
+    // One that is most of the work gets all threads to itself; the others one each.
+    double work = 0;
+    for (std::size_t i = 0; i < sizes.size(); ++i)
+      work += static_cast<double>(sizes[i]) * static_cast<double>(shares[i]);
+    std::vector<std::size_t> others;
+    std::size_t done = 0;
+    for (std::size_t region = 0; region < sizes.size(); ++region) {
+      if (shares[region] == 0) continue;
+      if (static_cast<double>(sizes[region]) * static_cast<double>(shares[region]) * large_part < work) {
+        others.push_back(region);
+        continue;
+      }
+      PartMonitor monitor = part(2, done, sizes[region]);
+      learn(region, threads_, &monitor);
+      done += sizes[region];
+    }
+    PartMonitor monitor = part(2, done, count() - done);
+    parallel_for(others.size(), 1, threads_, &monitor, [&](std::size_t, std::size_t begin, std::size_t end) {
+      for (; begin < end; ++begin) learn(others[begin], 1, nullptr);
     });
     trained_.assign_rows(std::move(means));
     near_ = find_near(regions_);
   }
 
-  // A round in which each row is assigned among the centroids of the regions around its own.
+  // A round in which each row is assigned among the centroids of the regions around its own; those of a region that was
+  // cut again stay where its own rounds left them.
   double improve(std::size_t round) {
-    std::vector<std::uint32_t> cluster_of(count());
-    std::vector<float> errors(count());
+    cluster_of_.resize(count());
+    errors_.resize(count());
     const RowsByCluster sorted(region_of_, regions_.count());
     PartMonitor monitor = part(3 + round);
-    parallel_for(regions_.count(), 1, threads_, &monitor, [&](std::size_t, std::size_t region, std::size_t end) {
+    struct Piece {
+      std::size_t region;
+      std::span<const std::uint32_t> members;
+    };
+    std::vector<Piece> pieces;
+    for (std::size_t region = 0; region < regions_.count(); ++region) {
+      auto members = sorted.of(region);
+      if (const Settled& settled = settled_[region]; !settled.cluster_of.empty()) {
+        for (std::size_t i = 0; i < members.size(); ++i) {
+          cluster_of_[members[i]] = static_cast<std::uint32_t>(begins_[region]) + settled.cluster_of[i];
+          errors_[members[i]] = settled.errors[i];
+        }
+        continue;
+      }
+      while (!members.empty()) {
+        const std::size_t some = std::min(members.size(), members_slice);
+        pieces.push_back({region, members.first(some)});
+        members = members.subspan(some);
+      }
+    }
+    parallel_for(pieces.size(), 1, threads_, &monitor, [&](std::size_t, std::size_t begin, std::size_t end) {
       Centroids::Workspace workspace;
-      for (; region < end; ++region) {
-        const auto members = sorted.of(region);
-        if (members.empty()) continue;
+      for (; begin < end; ++begin) {
+        const auto& [region, members] = pieces[begin];
         std::vector<std::uint32_t> met;
         for (const std::uint32_t near : near_[region]) {
           for (std::size_t i = begins_[near]; i < begins_[near + 1]; ++i) met.push_back(static_cast<std::uint32_t>(i));
@@ -136,20 +188,21 @@ class Tree {
         around.nearest(copies.data(), members.size(), around.pack(members.size()), found.data(), distances.data(),
                        workspace);
         for (std::size_t i = 0; i < members.size(); ++i) {
-          cluster_of[members[i]] = met[found[i]];
-          errors[members[i]] = distances[i];
+          cluster_of_[members[i]] = met[found[i]];
+          errors_[members[i]] = distances[i];
         }
       }
     });
-    const double total = std::accumulate(errors.begin(), errors.end(), 0.0);
-    fill_empty(cluster_of, errors, options_.clusters);
-    AlignedBuffer means = mean_rows(rows_, RowsByCluster(cluster_of, options_.clusters), trained_, threads_);
+    const double total = std::accumulate(errors_.begin(), errors_.end(), 0.0);
+    fill_empty(cluster_of_, errors_, options_.clusters);
+    AlignedBuffer means = mean_rows(rows_, RowsByCluster(cluster_of_, options_.clusters), trained_, threads_);
     trained_.assign_rows(std::move(means));
     return total;
   }
 
   const VectorStore& rows_;
   const KMeansOptions& options_;
+  std::size_t depth_;
   std::size_t threads_;
   Centroids regions_;
   Centroids trained_;
@@ -157,6 +210,14 @@ class Tree {
   std::vector<std::uint32_t> region_of_;
   std::vector<std::size_t> begins_;  // of each region's centroids
   std::vector<std::vector<std::uint32_t>> near_;
+  struct Settled {
+    std::vector<std::uint32_t> cluster_of;
+    std::vector<float> errors;
+  };
+  std::vector<Settled> settled_;  // a region; empty where it was not cut again
+  // Of the last round:
+  std::vector<std::uint32_t> cluster_of_;
+  std::vector<float> errors_;
 };
 
 }  // namespace
@@ -187,7 +248,7 @@ std::vector<std::size_t> share_clusters(const std::vector<std::size_t>& sizes, s
 }
 
 double train_kmeans_tree(const VectorStore& rows, const KMeansOptions& options, Centroids& centroids) {
-  return Tree(rows, options, centroids.space()).train(centroids);
+  return Tree(rows, options, centroids.space(), 0).train(centroids);
 }
 
 }  // namespace fastcbir

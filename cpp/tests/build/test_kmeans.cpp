@@ -151,6 +151,38 @@ TEST_CASE("two steps of k-means with few different rows, and with a cluster for 
   CHECK(untouched.count() == 0);
 }
 
+TEST_CASE("a region of most rows is cut again, on all threads, and can be cancelled") {
+  // Equal rows are one region however many there are to be.
+  const Space space(4, Metric::l2, ScalarType::f32);
+  VectorStore rows(space);
+  for (std::uint64_t i = 0; i < 12'000; ++i) {
+    float values[4] = {1, 1, 1, 1};
+    for (std::uint64_t d = 0; d < 4 && i % 40 == 0; ++d) values[d] = static_cast<float>(100 * uniform(9, i * 4 + d));
+    rows.append(space, values, 1);
+  }
+  struct Count final : Monitor {
+    void tick(std::size_t done, std::size_t total) override {
+      CHECK(done >= last);
+      CHECK(done <= total);
+      last = done;
+      if (++ticks == limit) throw std::runtime_error("stop");
+    }
+    std::size_t last = 0, ticks = 0, limit = 0;
+  } count, stop;
+  const std::size_t clusters = 2500;
+  Centroids one(space), three(space), untouched(space);
+  const double error = train_kmeans_tree(rows, {clusters, 5, 1, 1, &count}, one);
+  CHECK(train_kmeans_tree(rows, {clusters, 5, 1, 3, nullptr}, three) == error);
+  REQUIRE(one.count() == clusters);
+  CHECK(std::memcmp(one.rows().row(0), three.rows().row(0), clusters * space.stride_bytes()) == 0);
+  CHECK(error < 1);  // there is a cluster for each of the 300 others
+  // The regions tell five times; the rest comes from within the large one.
+  REQUIRE(count.ticks > 10);
+  stop.limit = 10;
+  CHECK_THROWS_WITH(train_kmeans_tree(rows, {clusters, 5, 1, 1, &stop}, untouched), "stop");
+  CHECK(untouched.count() == 0);
+}
+
 TEST_CASE("regions share clusters by their rows") {
   CHECK(share_clusters({10, 20, 70}, 10) == std::vector<std::size_t>{1, 2, 7});
   CHECK(share_clusters({1, 1, 998}, 10) == std::vector<std::size_t>{1, 1, 8});
