@@ -13,6 +13,8 @@ Codec = Literal["rabitq1", "rabitq2"]
 
 _BLOCK = 32  # vectors in a block of a list, as storage/lists.hpp lays them out
 _LINE = 64
+_GRAPH_LISTS = 4096  # from so many on there is a graph over the centroids, search/graph_partition.hpp
+_GRAPH_BYTES = 140  # of a centroid in it: 32 links, and a sixteenth has 16 more
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _DTYPE_BYTES = {"float32": 4, "float16": 2, "uint8": 1, "int8": 1}
 
@@ -66,11 +68,12 @@ def _row_bytes(dim: int, dtype: str) -> int:
 
 
 def _list_bytes(vectors: int, dim: int, dtype: str, nlist: int, bits: int) -> int:
-    """Lists of `vectors`, half a block of each unused, their centroids, and the centroids' own codes."""
+    """Lists of `vectors`, half a block of each unused, their centroids, and those' own codes or graph."""
     groups = -(-dim // 16) * 4
     block = _lines(4 * _BLOCK + bits * groups * 16 + 4 * _BLOCK)
     blocks = -(-vectors // _BLOCK) + nlist // 2 + nlist // _BLOCK + 1
-    return blocks * block + nlist * (_row_bytes(dim, dtype) + 16) + vectors // 8
+    graph = _GRAPH_BYTES if nlist >= _GRAPH_LISTS else 0
+    return blocks * block + nlist * (_row_bytes(dim, dtype) + 16 + graph) + vectors // 8
 
 
 def lists_for(vectors: int) -> int:

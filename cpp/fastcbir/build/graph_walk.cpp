@@ -47,6 +47,15 @@ std::vector<NodeId> unreachable_nodes(const HnswGraph& graph) {
   return nodes;
 }
 
+void reconnect(HnswBuilder& builder, const HnswGraph& graph, std::size_t threads) {
+  constexpr int rounds = 3;
+  for (int round = 0; round < rounds; ++round) {
+    const std::vector<NodeId> lost = unreachable_nodes(graph);
+    if (lost.empty()) return;
+    builder.reinsert(lost, threads);
+  }
+}
+
 std::vector<NodeId> nodes_along_links(const HnswGraph& graph) {
   std::vector<NodeId> nodes;
   nodes.reserve(graph.links.size());

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "fastcbir/build/kmeans_steps.hpp"
@@ -53,6 +55,13 @@ std::vector<std::vector<std::uint32_t>> find_near(const Centroids& regions) {
   return near;
 }
 
+std::size_t count_distinct(const VectorStore& rows, std::span<const std::uint32_t> chosen) {
+  std::unordered_set<std::string_view> met;
+  met.reserve(chosen.size());
+  for (const std::uint32_t row : chosen) met.emplace(reinterpret_cast<const char*>(rows.row(row)), rows.stride_bytes());
+  return met.size();
+}
+
 class Tree {
  public:
   Tree(const VectorStore& rows, const KMeansOptions& options, const Space& space, std::size_t depth)
@@ -100,9 +109,21 @@ class Tree {
 
   void learn_within() {
     const RowsByCluster sorted(region_of_, regions_.count());
-    std::vector<std::size_t> sizes;
-    for (std::size_t region = 0; region < regions_.count(); ++region) sizes.push_back(sorted.of(region).size());
-    const std::vector<std::size_t> shares = share_clusters(sizes, options_.clusters);
+    std::vector<std::size_t> sizes(regions_.count()), distinct(regions_.count());
+    parallel_for(regions_.count(), 1, threads_, nullptr, [&](std::size_t, std::size_t region, std::size_t end) {
+      for (; region < end; ++region) {
+        sizes[region] = sorted.of(region).size();
+        distinct[region] = count_distinct(rows_, sorted.of(region));
+      }
+    });
+    // Equal rows need one cluster however many they are. Those that are left over go wherever there are rows.
+    std::vector<std::size_t> shares = share_clusters(distinct, options_.clusters);
+    std::size_t left = options_.clusters - std::accumulate(shares.begin(), shares.end(), std::size_t{0});
+    for (std::size_t region = 0; left > 0; ++region) {
+      const std::size_t more = std::min(left, sizes[region] - shares[region]);
+      shares[region] += more;
+      left -= more;
+    }
     begins_.assign(1, 0);
     for (const std::size_t share : shares) begins_.push_back(begins_.back() + share);
     AlignedBuffer means;

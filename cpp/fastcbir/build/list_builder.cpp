@@ -87,7 +87,7 @@ void pack(ListStructure& structure, const VectorStore& rows, std::span<const Blo
 void pack_centroids(ListStructure& structure, const Space& space) {
   constexpr std::size_t least_count = 128;  // fewer are compared as quickly
   const std::vector<const Centroids*> codebooks = structure.partition->codebooks();
-  if (structure.codec == nullptr || structure.codec->unit() == 0 || codebooks.size() != 1) return;
+  if (structure.codec == nullptr || structure.codec->unit() == 0 || structure.partition->in_stages()) return;
   const Centroids& centroids = *codebooks[0];
   const auto count = static_cast<std::uint32_t>(centroids.count());
   if (count < least_count) return;

@@ -2,9 +2,15 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 
+#include "fastcbir/build/graph_walk.hpp"
+#include "fastcbir/build/hnsw_builder.hpp"
+#include "fastcbir/build/kmeans_steps.hpp"
 #include "fastcbir/build/kmeans_tree.hpp"
 #include "fastcbir/search/flat_partition.hpp"
+#include "fastcbir/search/graph_partition.hpp"
 #include "fastcbir/search/product_partition.hpp"
 
 namespace fastcbir {
@@ -14,7 +20,44 @@ constexpr std::size_t iterations = 10;
 // From here on they are learned in two steps.
 constexpr std::size_t many_centroids = 1024;
 
+// Puts those first that equal none before them; how many there are.
+std::size_t put_distinct_first(const Space& space, Centroids& centroids) {
+  const VectorStore& rows = centroids.rows();
+  std::vector<std::uint32_t> order, equal;
+  std::unordered_set<std::string_view> met;
+  for (std::uint32_t i = 0; i < rows.size(); ++i) {
+    const std::string_view bytes(reinterpret_cast<const char*>(rows.row(i)), rows.stride_bytes());
+    (met.insert(bytes).second ? order : equal).push_back(i);
+  }
+  const std::size_t distinct = order.size();
+  if (equal.empty()) return distinct;
+  order.insert(order.end(), equal.begin(), equal.end());
+  centroids = Centroids(space, copy_rows(rows, order));
+  return distinct;
+}
+
+// On one thread, which makes the same graph each time: the centroids took far longer to learn. Equal ones beyond the
+// first are left out, lest they keep each other's places in a search: nothing is nearer to them than to that.
+std::shared_ptr<const Partition> with_graph(const Space& space, Centroids centroids, std::uint64_t seed,
+                                            Monitor* monitor) {
+  const HnswParams params = centroid_graph_params(seed);
+  HnswGraph graph(params, 0);
+  const std::size_t distinct = put_distinct_first(space, centroids);
+  graph.links.append(draw_levels(params, 0, distinct));
+  HnswBuilder builder(params, space, centroids.rows(), graph);
+  PartMonitor counted(monitor, 1, 0, 1);
+  if (const ParallelOutcome outcome = builder.insert(0, distinct, 1, &counted); outcome.error) {
+    std::rethrow_exception(outcome.error);
+  }
+  reconnect(builder, graph, 1);
+  return std::make_shared<GraphPartition>(std::move(centroids), std::move(graph.links), graph.entry);
+}
+
 }  // namespace
+
+HnswParams centroid_graph_params(std::uint64_t seed) {
+  return {.m = centroid_graph_m, .ef_construction = 100, .seed = seed};
+}
 
 void check_partition(const Space& space, const IvfParams& params) {
   if (params.imi_bits == 0) return;
@@ -53,6 +96,9 @@ std::shared_ptr<const Partition> train_partition(const Space& space, const Vecto
     AlignedBuffer rows;
     ProductPartition::split(space, part == 1, sample.row(0), sample.size(), false, rows);
     train(VectorStore(spaces[part], std::move(rows)));
+  }
+  if (spaces.size() == 1 && GraphPartition::suits(space, centroids)) {
+    return with_graph(space, std::move(codebooks[0]), params.seed, monitor);
   }
   return make_partition(space, std::move(codebooks));
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "fastcbir/build/hnsw_params.hpp"
 #include "fastcbir/build/ivf_params.hpp"
 #include "fastcbir/build/kmeans.hpp"
 #include "fastcbir/search/partition.hpp"
@@ -15,6 +16,10 @@ inline constexpr std::uint32_t max_imi_bits = 12;
 
 // Throws std::invalid_argument for a space that can't be cut as the parameters say.
 void check_partition(const Space& space, const IvfParams& params);
+
+// Of the graph over many centroids.
+inline constexpr std::uint32_t centroid_graph_m = 16;
+HnswParams centroid_graph_params(std::uint64_t seed);
 
 // The spaces of the partition's codebooks: the whole, or the halves.
 std::vector<Space> partition_spaces(const Space& space, const IvfParams& params);

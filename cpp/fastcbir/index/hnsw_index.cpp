@@ -8,6 +8,7 @@
 #include "fastcbir/build/graph_walk.hpp"
 #include "fastcbir/build/hnsw_compaction.hpp"
 #include "fastcbir/core/parallel.hpp"
+#include "fastcbir/index/graph_files.hpp"
 
 namespace fastcbir {
 namespace {
@@ -33,9 +34,7 @@ void check_params(const HnswParams& params) {
 }
 
 HnswParams read_params(const io::Reader& reader) {
-  const AlignedBuffer bytes = reader.section(io::hnsw_params_tag, sizeof(io::HnswSection), false);
-  const io::HnswSection section = bytes.as<io::HnswSection>().front();
-  HnswParams params{section.m, section.ef_construction, section.keep_pruned != 0, section.seed, 0};
+  HnswParams params = read_graph_params(reader);
   if (reader.has(io::packed_tag)) {
     params.code_bits =
         reader.section(io::packed_tag, sizeof(io::PackedSection), false).as<io::PackedSection>()[0].planes;
@@ -57,19 +56,6 @@ std::size_t payload_bytes(const PackedCodec* codec, const HnswParams& params) {
   return codec != nullptr ? codec->block_bytes(params.m0()) : 0;
 }
 
-HnswGraph read_graph(const io::Reader& reader, const HnswParams& params, std::size_t payload, bool mapped) {
-  const AlignedBuffer bytes = reader.section(io::hnsw_params_tag, sizeof(io::HnswSection), false);
-  const std::size_t count = reader.header().vector_count;
-  const NodeId entry = bytes.as<io::HnswSection>().front().entry;
-  if (count == 0 ? entry != no_node : entry >= count) reader.fail("is damaged: its entry node does not exist");
-  const std::size_t block = GraphLinks(params.m0(), params.m, payload).stride0_bytes();
-  return HnswGraph(GraphLinks(params.m0(), params.m, payload, reader.section(io::links_tag, count * block, mapped),
-                              reader.section(io::levels_tag, count, mapped),
-                              reader.section(io::upper_begins_tag, count * sizeof(std::uint32_t), mapped),
-                              reader.section(io::upper_tag, mapped)),
-                   entry);
-}
-
 }  // namespace
 
 HnswIndex::HnswIndex(const Space& space, const HnswParams& params)
@@ -82,7 +68,7 @@ HnswIndex::HnswIndex(const Space& space, const io::Reader& reader, bool mapped, 
     : Index(space, reader, mapped),
       params_(read_params(reader)),
       codec_(make_codec(space, params_)),
-      graph_(read_graph(reader, params_, payload_bytes(codec_.get(), params_), mapped)) {
+      graph_(read_graph(reader, params_, payload_bytes(codec_.get(), params_), reader.header().vector_count, mapped)) {
   if (codec_ != nullptr) {
     codec_->set_unit(reader.section(io::packed_tag, sizeof(io::PackedSection), false).as<io::PackedSection>()[0].unit);
     stale_ = NodeBitset(graph_.links.size(), codec_->unit() == 0);
@@ -154,12 +140,7 @@ void HnswIndex::mark_stale(const HnswBuilder& builder) {
 }
 
 void HnswIndex::reconnect(HnswBuilder& builder, std::size_t threads) {
-  constexpr int rounds = 3;
-  for (int round = 0; round < rounds; ++round) {
-    const std::vector<NodeId> lost = unreachable_nodes(graph_);
-    if (lost.empty()) break;
-    builder.reinsert(lost, threads);
-  }
+  fastcbir::reconnect(builder, graph_, threads);
   mark_stale(builder);
   unchecked_ = 0;
 }
@@ -201,20 +182,10 @@ void HnswIndex::compact_rows(const WorkOptions& options) {
 }
 
 void HnswIndex::add_sections(std::vector<io::Section>& sections) const {
-  const auto bytes_of_buffer = [](const AlignedBuffer& buffer) {
-    return std::span<const std::byte>(buffer.data(), buffer.size());
-  };
-  const io::HnswSection section{params_.m, params_.ef_construction, params_.keep_pruned ? 1u : 0u, graph_.entry,
-                                params_.seed};
-  sections.push_back(io::struct_section(io::hnsw_params_tag, section));
-  if (codec_ != nullptr) {
-    sections.push_back(io::struct_section(
-        io::packed_tag, io::PackedSection{params_.code_bits, has_codes() ? codec_->unit() : 0, params_.seed}));
-  }
-  sections.push_back({io::links_tag, bytes_of_buffer(graph_.links.level0_bytes())});
-  sections.push_back({io::levels_tag, bytes_of_buffer(graph_.links.levels_bytes())});
-  sections.push_back({io::upper_begins_tag, bytes_of_buffer(graph_.links.upper_begins_bytes())});
-  sections.push_back({io::upper_tag, bytes_of_buffer(graph_.links.upper_bytes())});
+  add_graph_sections(params_, graph_.links, graph_.entry, sections);
+  if (codec_ == nullptr) return;
+  sections.push_back(io::struct_section(
+      io::packed_tag, io::PackedSection{params_.code_bits, has_codes() ? codec_->unit() : 0, params_.seed}));
 }
 
 }  // namespace fastcbir

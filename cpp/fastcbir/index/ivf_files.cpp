@@ -2,8 +2,10 @@
 #include <string>
 
 #include "fastcbir/build/train_partition.hpp"
+#include "fastcbir/index/graph_files.hpp"
 #include "fastcbir/index/ivf_index.hpp"
 #include "fastcbir/io/advice.hpp"
+#include "fastcbir/search/graph_partition.hpp"
 
 namespace fastcbir {
 namespace {
@@ -19,6 +21,15 @@ IvfParams read_params(const io::Reader& reader) {
 }
 
 std::span<const std::byte> bytes_of_buffer(const AlignedBuffer& buffer) { return {buffer.data(), buffer.size()}; }
+
+template <class Check>
+void check(const io::Reader& reader, Check&& found) {
+  try {
+    found();
+  } catch (const std::runtime_error& error) {
+    reader.fail(std::string("is damaged: ") + error.what());
+  }
+}
 
 constexpr std::uint32_t centroid_tags[] = {io::centroids_tag, io::second_centroids_tag};
 
@@ -41,7 +52,19 @@ IvfIndex::IvfIndex(const Space& space, const io::Reader& reader, bool mapped, bo
     codebooks.emplace_back(
         part, reader.section(centroid_tags[codebooks.size()], section.centroids * part.stride_bytes(), mapped));
   }
-  structure_.partition = make_partition(space, std::move(codebooks));
+  if (codebooks.size() == 1 && reader.has(io::links_tag)) {
+    const std::size_t nodes = reader.section(io::levels_tag, true).size();
+    const HnswParams params = read_graph_params(reader);
+    if (params.m != centroid_graph_m || nodes == 0 || nodes > codebooks[0].count()) {
+      reader.fail("is damaged: the graph is not one of its centroids");
+    }
+    HnswGraph graph = read_graph(reader, params, 0, nodes, mapped);
+    if (verify) check(reader, [&] { graph.links.check(); });
+    structure_.partition =
+        std::make_shared<GraphPartition>(std::move(codebooks[0]), std::move(graph.links), graph.entry);
+  } else {
+    structure_.partition = make_partition(space, std::move(codebooks));
+  }
   const std::size_t lists = structure_.partition->list_count();
   const AlignedBuffer extents = reader.section(io::lists_tag, lists * sizeof(ListExtent), false);
   const std::size_t code_bytes = structure_.codec ? structure_.codec->block_bytes(InvertedLists::block_nodes) : 0;
@@ -52,11 +75,7 @@ IvfIndex::IvfIndex(const Space& space, const io::Reader& reader, bool mapped, bo
   if (mapped && structure_.codec != nullptr)
     io::expect_scattered_reads(vectors_.bytes().data(), vectors_.bytes().size());
   if (!verify) return;
-  try {
-    structure_.lists.check(reader.header().vector_count);
-  } catch (const std::runtime_error& error) {
-    reader.fail(std::string("is damaged: ") + error.what());
-  }
+  check(reader, [&] { structure_.lists.check(reader.header().vector_count); });
 }
 
 io::IndexKind IvfIndex::file_kind() const { return params_.imi_bits > 0 ? io::IndexKind::imi : io::IndexKind::ivf; }
@@ -75,6 +94,9 @@ void IvfIndex::add_sections(std::vector<io::Section>& sections) const {
   if (codebooks.empty()) return;
   for (std::size_t part = 0; part < codebooks.size(); ++part) {
     sections.push_back({centroid_tags[part], bytes_of_buffer(codebooks[part]->rows().bytes())});
+  }
+  if (const auto* graph = dynamic_cast<const GraphPartition*>(structure_.partition.get())) {
+    add_graph_sections(centroid_graph_params(params_.seed), graph->links(), graph->entry(), sections);
   }
   sections.push_back({io::lists_tag, std::as_bytes(structure_.lists.extents())});
   sections.push_back({io::list_blocks_tag, bytes_of_buffer(structure_.lists.blocks())});

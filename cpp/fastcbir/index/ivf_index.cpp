@@ -160,8 +160,7 @@ std::size_t IvfIndex::choose_lists(const void* query, const kernels::PackedQuery
                                    Scratch& scratch) const {
   const std::size_t candidates = nprobe + nprobe / 2 + 8;
   if (packed == nullptr || structure_.coarse.list_count() == 0 || candidates * 2 > list_count()) {
-    structure_.partition->probe(query, nprobe, structure_.lists, scratch.probing, scratch.probes);
-    return structure_.partition->probe_cost();
+    return structure_.partition->probe(query, nprobe, structure_.lists, scratch.probing, scratch.probes);
   }
   const auto& kernels = space_.kernels();
   const VectorStore& centroids = structure_.partition->codebooks()[0]->rows();

@@ -39,7 +39,7 @@ std::size_t IvfIndex::survey_lists(const void* query, const kernels::PackedQuery
   scratch.probes.clear();
   scratch.surveyed.clear();
   scratch.first_lists.reset(with_slack(surveyed_in_order + 1));
-  if (params_.imi_bits > 0) return 0;  // a multi-index has its cells in order
+  if (structure_.partition->in_stages()) return 0;
   const auto& kernels = space_.kernels();
   SurveySink sink{scratch.surveyed, scratch.first_lists};
   if (packed != nullptr && structure_.coarse.list_count() > 0) {
@@ -65,9 +65,20 @@ std::size_t IvfIndex::survey_lists(const void* query, const kernels::PackedQuery
 
 std::size_t IvfIndex::choose_more(const void* query, std::size_t count, std::size_t scanned, Scratch& scratch) const {
   std::vector<Probe>& probes = scratch.probes;
-  if (params_.imi_bits > 0) {
-    structure_.partition->probe(query, count, structure_.lists, scratch.probing, probes);
-    return scanned == 0 ? structure_.partition->probe_cost() : 0;
+  if (structure_.partition->in_stages()) {
+    // All over again; what was scanned stays in front, also where nearer ones come to light now.
+    scratch.named.clear();
+    for (const Probe& probe : std::span(probes).first(scanned)) scratch.named.push_back(probe.list);
+    std::sort(scratch.named.begin(), scratch.named.end());
+    scratch.all_probes.assign(probes.begin(), probes.begin() + static_cast<std::ptrdiff_t>(scanned));
+    const std::size_t cost = structure_.partition->probe(query, count, structure_.lists, scratch.probing, probes);
+    const auto is_scanned = [&](const Probe& probe) {
+      return std::binary_search(scratch.named.begin(), scratch.named.end(), probe.list);
+    };
+    std::erase_if(probes, is_scanned);
+    probes.resize(std::min(probes.size(), count - scanned));
+    probes.insert(probes.begin(), scratch.all_probes.begin(), scratch.all_probes.end());
+    return scanned == 0 || params_.imi_bits == 0 ? cost : 0;
   }
   const SortedBeam& first = scratch.first_lists;
   const std::size_t wanted = with_slack(count);

@@ -4,8 +4,8 @@
 
 namespace fastcbir {
 
-void FlatPartition::probe(const void* query, std::size_t wanted, const InvertedLists&, ProbeScratch& scratch,
-                          std::vector<Probe>& probes) const {
+std::size_t FlatPartition::probe(const void* query, std::size_t wanted, const InvertedLists&, ProbeScratch& scratch,
+                                 std::vector<Probe>& probes) const {
   const Space& space = centroids_.space();
   const std::size_t count = centroids_.count();
   scratch.values.resize(count);
@@ -30,6 +30,7 @@ void FlatPartition::probe(const void* query, std::size_t wanted, const InvertedL
   }
   if (probes.size() > wanted) cut();
   std::sort(probes.begin(), probes.end(), nearer);
+  return count;
 }
 
 }  // namespace fastcbir

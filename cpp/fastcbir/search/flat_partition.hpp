@@ -14,7 +14,6 @@ class FlatPartition final : public Partition {
 
   std::size_t list_count() const override { return centroids_.count(); }
   std::size_t memory_bytes() const override { return centroids_.rows().memory_bytes(); }
-  std::size_t probe_cost() const override { return centroids_.count(); }
   void assign(const std::byte* rows, std::size_t count, std::span<const PackedCentroids> packed, std::uint32_t* lists,
               Workspace& workspace) const override {
     centroids_.nearest(rows, count, packed[0], lists, nullptr, workspace.nearest);
@@ -22,8 +21,9 @@ class FlatPartition final : public Partition {
   void centroid(std::size_t list, std::byte* row) const override {
     std::memcpy(row, centroids_.rows().row(static_cast<NodeId>(list)), centroids_.rows().stride_bytes());
   }
-  void probe(const void* query, std::size_t wanted, const InvertedLists& lists, ProbeScratch& scratch,
-             std::vector<Probe>& probes) const override;
+  std::size_t probe(const void* query, std::size_t wanted, const InvertedLists& lists, ProbeScratch& scratch,
+                    std::vector<Probe>& probes) const override;
+  bool in_stages() const override { return false; }
   std::vector<const Centroids*> codebooks() const override { return {&centroids_}; }
 
  private:

@@ -6,7 +6,10 @@
 #include <span>
 #include <vector>
 
+#include "fastcbir/search/beam.hpp"
 #include "fastcbir/search/inverted_scorers.hpp"
+#include "fastcbir/search/neighborhood.hpp"
+#include "fastcbir/search/visited.hpp"
 #include "fastcbir/storage/centroids.hpp"
 #include "fastcbir/storage/lists.hpp"
 #include "fastcbir/storage/space.hpp"
@@ -19,16 +22,21 @@ class Partition {
 
   virtual std::size_t list_count() const = 0;
   virtual std::size_t memory_bytes() const = 0;
-  // Centroids that a query is compared with.
-  virtual std::size_t probe_cost() const = 0;
 
+  // Of a walk along a graph of centroids.
+  struct GraphWalk {
+    VisitedSet visited;
+    SortedBeam beam;
+    Neighborhood neighborhood;
+  };
   struct Workspace {
     Centroids::Workspace nearest;
     AlignedBuffer parts;
     std::vector<std::uint32_t> found;
+    GraphWalk walk;
   };
   // What assign() wants, for about so many rows in all: of each codebook.
-  std::vector<PackedCentroids> pack(std::size_t rows) const {
+  virtual std::vector<PackedCentroids> pack(std::size_t rows) const {
     std::vector<PackedCentroids> packed;
     for (const Centroids* centroids : codebooks()) packed.push_back(centroids->pack(rows));
     return packed;
@@ -45,10 +53,14 @@ class Partition {
     std::vector<Probe> order;
     std::vector<std::uint32_t> heap;
     std::vector<std::uint32_t> depth;
+    GraphWalk walk;
   };
   // The `wanted` lists to visit for a prepared query, nearest centroid first; lists that hold nothing may be left out.
-  virtual void probe(const void* query, std::size_t wanted, const InvertedLists& lists, ProbeScratch& scratch,
-                     std::vector<Probe>& probes) const = 0;
+  // Returns how many centroids the query was compared with.
+  virtual std::size_t probe(const void* query, std::size_t wanted, const InvertedLists& lists, ProbeScratch& scratch,
+                            std::vector<Probe>& probes) const = 0;
+  // Whether probe() compares the more centroids the more lists are wanted: then few are asked for at first.
+  virtual bool in_stages() const = 0;
 
   // The centroids as files hold them: one set, or one for each half of the dimensions.
   virtual std::vector<const Centroids*> codebooks() const = 0;

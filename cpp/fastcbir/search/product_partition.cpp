@@ -59,8 +59,8 @@ void ProductPartition::centroid(std::size_t list, std::byte* row) const {
 
 // Both halves sorted by value, a cell (i, j) comes after (i - 1, j) and (i, j - 1). depth[i] says how many cells of row
 // i have been visited, and each row has at most one cell in the heap: (i, depth[i]), once depth[i - 1] is beyond it.
-void ProductPartition::probe(const void* query, std::size_t wanted, const InvertedLists& lists, ProbeScratch& scratch,
-                             std::vector<Probe>& probes) const {
+std::size_t ProductPartition::probe(const void* query, std::size_t wanted, const InvertedLists& lists,
+                                    ProbeScratch& scratch, std::vector<Probe>& probes) const {
   const std::size_t count[2] = {halves_[0].count(), halves_[1].count()};
   scratch.values.resize(count[0] + count[1]);
   scratch.order.resize(count[0] + count[1]);
@@ -102,6 +102,7 @@ void ProductPartition::probe(const void* query, std::size_t wanted, const Invert
     if (depth[row] < count[1] && (row == 0 || depth[row - 1] > depth[row])) enter(row);
     if (below_waits) enter(row + 1);
   }
+  return count[0];  // two halves make one whole comparison
 }
 
 }  // namespace fastcbir

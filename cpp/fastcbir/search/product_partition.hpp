@@ -25,12 +25,12 @@ class ProductPartition final : public Partition {
   std::size_t memory_bytes() const override {
     return halves_[0].rows().memory_bytes() + halves_[1].rows().memory_bytes();
   }
-  std::size_t probe_cost() const override { return halves_[0].count(); }  // two halves make one whole comparison
   void assign(const std::byte* rows, std::size_t count, std::span<const PackedCentroids> packed, std::uint32_t* lists,
               Workspace& workspace) const override;
   void centroid(std::size_t list, std::byte* row) const override;
-  void probe(const void* query, std::size_t wanted, const InvertedLists& lists, ProbeScratch& scratch,
-             std::vector<Probe>& probes) const override;
+  std::size_t probe(const void* query, std::size_t wanted, const InvertedLists& lists, ProbeScratch& scratch,
+                    std::vector<Probe>& probes) const override;
+  bool in_stages() const override { return true; }
   std::vector<const Centroids*> codebooks() const override { return {&halves_[0], &halves_[1]}; }
 
  private:
