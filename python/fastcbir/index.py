@@ -185,7 +185,7 @@ class Index:
                 and time grow with it. None: 16, or a 32nd of the lists if that is more. With `allow`, as many
                 more as hold that many allowed.
             rerank: Ivf and Imi with codes only: how many of the best estimates to compare exactly. None:
-                3 * k + 50 for "rabitq1", 2 * k + 16 for "rabitq2".
+                3 * k + 50 for "rabitq1", 2 * k + 16 for "rabitq2", 5 * k + 100 for product codes.
             allow: what may be returned: a bool mask with an entry for each id up to the largest, or an array
                 of ids (unknown ones are ignored). Where few pass, they are compared one by one.
             max_distances: end each search after about this many comparisons. None: no limit.

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 __all__ = ["ListPlan", "bytes_named", "plan_lists"]
-
-Codec = Literal["rabitq1", "rabitq2"]
 
 _BLOCK = 32  # vectors in a block of a list, as storage/lists.hpp lays them out
 _LINE = 64
 _GRAPH_LISTS = 4096  # from so many on there is a graph over the centroids, search/graph_partition.hpp
+_GRAPH_LISTS_PLAIN = 1024  # where they have no codes of their own
 _GRAPH_BYTES = 140  # of a centroid in it: 32 links, and a sixteenth has 16 more
+_PRODUCT_ENTRIES = 256  # of a codebook
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _DTYPE_BYTES = {"float32": 4, "float16": 2, "uint8": 1, "int8": 1}
 
@@ -34,7 +33,7 @@ class ListPlan:
     """
 
     nlist: int
-    codec: Codec
+    codec: str
     map_rows: bool
     resident_bytes: int
     explanation: str
@@ -67,13 +66,33 @@ def _row_bytes(dim: int, dtype: str) -> int:
     return _lines(dim * _DTYPE_BYTES[dtype])
 
 
-def _list_bytes(vectors: int, dim: int, dtype: str, nlist: int, bits: int) -> int:
+def _list_bytes(vectors: int, dim: int, dtype: str, nlist: int, codec: str) -> int:
     """Lists of `vectors`, half a block of each unused, their centroids, and those' own codes or graph."""
-    groups = -(-dim // 16) * 4
-    block = _lines(4 * _BLOCK + bits * groups * 16 + 4 * _BLOCK)
-    blocks = -(-vectors // _BLOCK) + nlist // 2 + nlist // _BLOCK + 1
-    graph = _GRAPH_BYTES if nlist >= _GRAPH_LISTS else 0
-    return blocks * block + nlist * (_row_bytes(dim, dtype) + 16 + graph) + vectors // 8
+    blocks = -(-vectors // _BLOCK) + nlist // 2
+    books = 0
+    if codec.startswith("pq"):
+        parts = int(codec[2:])
+        codes = -(-parts // 2) * 2 * _BLOCK
+        books = _PRODUCT_ENTRIES * 4 * (dim + parts)
+        least = _GRAPH_LISTS_PLAIN
+    else:
+        codes = int(codec[-1]) * -(-dim // 16) * 4 * 16
+        blocks += nlist // _BLOCK + 1
+        least = _GRAPH_LISTS
+    block = _lines(4 * _BLOCK + codes + 4 * _BLOCK)
+    graph = _GRAPH_BYTES if nlist >= least else 0
+    return blocks * block + books + nlist * (_row_bytes(dim, dtype) + 16 + graph) + vectors // 8
+
+
+def _codecs_for(dim: int) -> tuple[str, ...]:
+    """Those that a budget may choose, the finest first: product codes from less than a bit a dimension on."""
+    least = max(4, dim // 32 // 4 * 4)
+    most = min(256, dim // 8 - 4) // 4 * 4
+    return ("rabitq2", "rabitq1", *(f"pq{parts}" for parts in range(most, least - 1, -4)))
+
+
+def _codes_named(codec: str) -> str:
+    return f"{codec[2:]} bytes a vector" if codec.startswith("pq") else f"{codec[-1]} bits a dimension"
 
 
 def lists_for(vectors: int) -> int:
@@ -96,7 +115,7 @@ def plan_lists(
     budget: int,
     *,
     nlist: int | None = None,
-    codecs: tuple[Codec, ...] = (),
+    codecs: tuple[str, ...] = (),
 ) -> ListPlan:
     """The finest codes that fit, with the vectors in memory if those fit too.
 
@@ -108,19 +127,23 @@ def plan_lists(
         dim, dtype: of the index.
         budget: bytes.
         nlist: lists; None: 2 sqrt(vectors).
-        codecs: those to choose from, the finest first; none given: both.
+        codecs: those to choose from, the finest first; none given: all that pay.
 
     Raises:
         ValueError: not even the coarsest codes fit.
     """
     lists = nlist or lists_for(vectors)
     rows = vectors * _row_bytes(dim, dtype)
-    finest_first: tuple[Codec, ...] = codecs or ("rabitq2", "rabitq1")
-    sizes = {codec: _list_bytes(vectors, dim, dtype, lists, int(codec[-1])) for codec in finest_first}
+    sizes: dict[str, int] = {}  # the finest first
+    for codec in codecs or _codecs_for(dim):
+        size = _list_bytes(vectors, dim, dtype, lists, codec)
+        # Of few vectors the codebooks of product codes take more than is saved.
+        if not sizes or size < min(sizes.values()):
+            sizes[codec] = size
     count = f"{vectors:,} vectors of {dim} x {dtype}"
     for map_rows in (False, True):
-        for codec in finest_first:
-            needed = sizes[codec] + (0 if map_rows else rows)
+        for codec, size in sizes.items():
+            needed = size + (0 if map_rows else rows)
             if needed > budget:
                 continue
             where = (
@@ -130,14 +153,14 @@ def plan_lists(
                 else f"beside the vectors themselves ({_said(rows)}), which re-rank"
             )
             explanation = (
-                f"{count} in {_said(budget)}: {lists:,} lists with codes of {codec[-1]} bits a dimension "
-                f"({_said(sizes[codec])}), {where}"
+                f"{count} in {_said(budget)}: {lists:,} lists with codes of {_codes_named(codec)} "
+                f"({_said(size)}), {where}"
             )
             if map_rows and dtype == "float32" and needed + rows // 2 <= budget:
                 explanation += '; with dtype="float16" the vectors would fit'
             return ListPlan(lists, codec, map_rows, needed, explanation)
-    coarsest = finest_first[-1]
+    coarsest = min(sizes, key=lambda codec: sizes[codec])
     raise ValueError(
         f"memory is {_said(budget)}, but {count} need at least {_said(sizes[coarsest])} for lists with "
-        f"codes of {coarsest[-1]} bits a dimension: give more memory, or make the vectors shorter"
+        f"codes of {_codes_named(coarsest)}: give more memory, or make the vectors shorter"
     )

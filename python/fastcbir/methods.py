@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from fastcbir.types import Flat, Hnsw, Imi, Ivf, Method
 __all__ = ["make_core", "make_lists", "method_of", "within_memory"]
 
 _CODE_BITS: dict[str | None, int] = {None: 0, "rabitq1": 1, "rabitq2": 2}
+_MOST_PARTS = 256  # bytes of product codes, storage/product_codec.hpp
 
 
 def _codec_for(dim: int, metric: str, dtype: str) -> Literal["rabitq1", "rabitq2"] | None:
@@ -19,6 +21,26 @@ def _codec_for(dim: int, metric: str, dtype: str) -> Literal["rabitq1", "rabitq2
     if metric == "cosine" and dtype in ("uint8", "int8"):
         return None
     return "rabitq2" if dim <= 256 else "rabitq1"
+
+
+def _list_codes(codec: str | None, dim: int) -> tuple[int, int]:
+    """Of a codec of lists: bits a dimension, and bytes of product codes; one of them, or neither, is above 0.
+
+    Raises:
+        ValueError: there is no such codec, or not in so many dimensions.
+    """
+    if codec in _CODE_BITS:
+        return _CODE_BITS[codec], 0
+    found = re.fullmatch(r"pq(\d+)", str(codec))
+    if found is None:
+        raise ValueError(
+            "codec must be None, 'auto', 'rabitq1', 'rabitq2' or, for product codes of 16 bytes a vector, "
+            f"'pq16', got {codec!r}"
+        )
+    most = min(dim, _MOST_PARTS)
+    if not 1 <= int(found[1]) <= most:
+        raise ValueError(f"product codes of {dim} dimensions have 1..{most} bytes, got codec {codec!r}")
+    return 0, int(found[1])
 
 
 def _settled(method: Hnsw, dim: int, metric: str, dtype: str) -> Hnsw:
@@ -40,8 +62,7 @@ def make_lists(dim: int, metric: str, dtype: str, method: Ivf | Imi) -> _core.In
             raise ValueError(f"{name} must be in 1..{most}, got {value}")
     if not 0 <= method.seed < 2**64:
         raise ValueError(f"the numbers of a method must not be negative, got {method}")
-    if method.codec not in _CODE_BITS:
-        raise ValueError(f"codec must be None, 'auto', 'rabitq1' or 'rabitq2', got {method.codec!r}")
+    code_bits, code_parts = _list_codes(method.codec, dim)
     if isinstance(method, Ivf) and method.memory is not None:
         bytes_named(method.memory)
         if method.codec is None:
@@ -60,7 +81,8 @@ def make_lists(dim: int, metric: str, dtype: str, method: Ivf | Imi) -> _core.In
         dtype,
         nlist=nlist or 0,
         imi_bits=bits or 0,
-        code_bits=_CODE_BITS[method.codec],
+        code_bits=code_bits,
+        code_parts=code_parts,
         seed=method.seed,
     )
 
@@ -83,7 +105,7 @@ def make_core(dim: int, metric: str, dtype: str, method: Method) -> tuple[_core.
     if isinstance(method, (Ivf, Imi)):
         if method.codec == "auto":
             method = replace(method, codec=_codec_for(int(dim), metric, dtype))
-        return make_lists(dim, metric, dtype, method), method
+        return make_lists(int(dim), metric, dtype, method), method
     if not isinstance(method, Hnsw):
         raise ValueError(f"method must be Flat(), Hnsw(...), Ivf(...) or Imi(...), got {method!r}")
     if method.m < 0 or method.ef_construction < 0 or not 0 <= method.seed < 2**64:
@@ -111,7 +133,9 @@ def method_of(core: _core.Index) -> Method:
         codec: Any = next(name for name, bits in _CODE_BITS.items() if bits == code_bits)
         return Hnsw(m, ef_construction, keep_pruned, seed, codec)
     if isinstance(core, _core.Ivf):
-        nlist, imi_bits, code_bits, seed = core.params
+        nlist, imi_bits, code_bits, code_parts, seed = core.params
         codec = next(name for name, bits in _CODE_BITS.items() if bits == code_bits)
+        if code_parts:
+            codec = f"pq{code_parts}"
         return Imi(imi_bits, codec, seed) if imi_bits else Ivf(nlist or None, codec, seed)
     return Flat()

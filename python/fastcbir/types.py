@@ -55,7 +55,9 @@ class Ivf:
             many. "nlist" in faiss, "n_clusters" in LoRANN.
         codec: "rabitq1" or "rabitq2" keeps codes of 1 or 2 bits a dimension in the lists (RaBitQ, Gao & Long,
             SIGMOD 2024, of the difference to the centroid): a query estimates distances from them, and
-            compares the best with the vectors themselves. Distances in results are exact. None compares
+            compares the best with the vectors themselves. Distances in results are exact. "pq8", "pq64":
+            product codes of so many bytes a vector (Jegou et al., PAMI 2011), at most one a dimension and
+            256: finer than RaBitQ in as many bytes, and for less than a bit a dimension. None compares
             every vector of a visited list: the only choice for the cosine of 8-bit vectors. "auto" takes what
             measured best: 2 bits in up to 256 dimensions, 1 bit above, none where codes can't be.
             An index says in `index.method` what it has chosen.
@@ -68,7 +70,7 @@ class Ivf:
     """
 
     nlist: int | None = None
-    codec: Literal["auto", "rabitq1", "rabitq2"] | None = "auto"
+    codec: str | None = "auto"
     seed: int = 0
     memory: str | int | None = None
     expected: int | None = None
@@ -86,7 +88,7 @@ class Imi:
     """
 
     bits: int = 5
-    codec: Literal["auto", "rabitq1", "rabitq2"] | None = "auto"
+    codec: str | None = "auto"
     seed: int = 0
 
 

@@ -30,7 +30,7 @@ class RotatedRows {
  private:
   const float* rotate(NodeId node, std::size_t at) {
     float* const to = rows_.as<float>().data() + at * codec_.padded_dim();
-    codec_.rotate_row(vectors_.row(node), to, scratch_);
+    codec_.load_row(vectors_.row(node), to, scratch_);
     return to;
   }
 

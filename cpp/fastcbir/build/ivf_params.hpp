@@ -15,6 +15,8 @@ struct IvfParams {
   std::uint32_t imi_bits = 0;
   // Bits a dimension of the codes in the lists (RaBitQ): 1 or 2, or 0 for none.
   std::uint32_t code_bits = 2;
+  // Bytes a vector of product codes in the lists, instead; 0 for none.
+  std::uint32_t code_parts = 0;
   // Of the sample that is trained on, of the first centroids, and of the codec's rotation.
   std::uint64_t seed = 0;
 };

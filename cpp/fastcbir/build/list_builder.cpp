@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "fastcbir/build/kmeans.hpp"
+#include "fastcbir/storage/packed_codec.hpp"
+#include "fastcbir/storage/product_codec.hpp"
 
 namespace fastcbir {
 namespace {
@@ -12,35 +14,36 @@ struct BlockName {
   std::uint32_t at;
 };
 
-// A block as its codec sees it: the centroid of its list and the rows of its nodes, rotated.
-class RotatedBlock {
+// A block as its codec sees it: the centroid of its list, where its rows typically reach, and the rows of its nodes.
+class LoadedBlock {
  public:
   void load(const ListStructure& structure, const VectorStore& rows, BlockName block) {
     centroid_.resize(rows.stride_bytes());
     structure.partition->centroid(block.list, centroid_.data());
-    load(*structure.codec, structure.lists, rows, block, centroid_.data());
+    load(*structure.codec, structure.lists, rows, block, centroid_.data(), structure.reach);
   }
-  void load(const PackedCodec& codec, const InvertedLists& lists, const VectorStore& rows, BlockName block,
-            const std::byte* centroid) {
+  void load(const BlockCodec& codec, const InvertedLists& lists, const VectorStore& rows, BlockName block,
+            const std::byte* centroid, float reach) {
     const std::size_t width = codec.padded_dim();
-    rotated_.resize((1 + InvertedLists::block_nodes) * width * sizeof(float));
-    float* to = rotated_.as<float>().data();
-    codec.rotate_row(centroid, to, scratch_);
+    loaded_.resize((1 + InvertedLists::block_nodes) * width * sizeof(float));
+    float* to = loaded_.as<float>().data();
+    codec.load_row(centroid, to, scratch_);
+    for (std::size_t d = 0; d < width; ++d) to[d] *= reach;
     nodes_.clear();
     const std::size_t first = block.at * InvertedLists::block_nodes;
     const std::size_t end = std::min(lists.size(block.list), first + InvertedLists::block_nodes);
     for (std::size_t i = first; i < end; ++i) {
       to += width;
-      codec.rotate_row(rows.row(lists.node(block.list, i)), to, scratch_);
+      codec.load_row(rows.row(lists.node(block.list, i)), to, scratch_);
       nodes_.push_back(to);
     }
   }
-  const float* centroid() const { return rotated_.as<float>().data(); }
+  const float* centroid() const { return loaded_.as<float>().data(); }
   std::span<const float* const> nodes() const { return nodes_; }
 
  private:
   AlignedBuffer centroid_;
-  AlignedBuffer rotated_;
+  AlignedBuffer loaded_;
   AlignedBuffer scratch_;
   std::vector<const float*> nodes_;
 };
@@ -48,35 +51,35 @@ class RotatedBlock {
 // A sample of rows tells the scale of their distances to their centroids.
 void choose_unit(ListStructure& structure, const VectorStore& rows, std::span<const BlockName> blocks) {
   constexpr std::size_t sampled_blocks = 200;
-  RotatedBlock rotated;
+  LoadedBlock loaded;
   double sum = 0;
   std::size_t count = 0;
   for (std::size_t i = 0; i < blocks.size(); i += std::max<std::size_t>(1, blocks.size() / sampled_blocks)) {
-    rotated.load(structure, rows, blocks[i]);
-    for (const float* node : rotated.nodes()) {
+    loaded.load(structure, rows, blocks[i]);
+    for (const float* node : loaded.nodes()) {
       for (std::size_t d = 0; d < structure.codec->padded_dim(); ++d) {
-        const double difference = double{node[d]} - rotated.centroid()[d];
+        const double difference = double{node[d]} - loaded.centroid()[d];
         sum += difference * difference;
       }
       ++count;
     }
   }
-  if (count > 0) structure.codec->set_unit(PackedCodec::unit_of(sum / static_cast<double>(count)));
+  if (count > 0) structure.codec->set_unit(BlockCodec::unit_of(sum / static_cast<double>(count)));
 }
 
 void pack(ListStructure& structure, const VectorStore& rows, std::span<const BlockName> blocks, std::size_t threads,
           Monitor* monitor) {
   struct Worker {
-    PackedCodec::Workspace workspace;
-    RotatedBlock rotated;
+    BlockCodec::Workspace workspace;
+    LoadedBlock loaded;
   };
   threads = resolve_threads(threads);
   std::vector<Worker> workers(threads);
   parallel_for(blocks.size(), 8, threads, monitor, [&](std::size_t worker, std::size_t begin, std::size_t end) {
-    auto& [workspace, rotated] = workers[worker];
+    auto& [workspace, loaded] = workers[worker];
     for (; begin < end; ++begin) {
-      rotated.load(structure, rows, blocks[begin]);
-      structure.codec->pack(rotated.centroid(), rotated.nodes(),
+      loaded.load(structure, rows, blocks[begin]);
+      structure.codec->pack(loaded.centroid(), loaded.nodes(),
                             structure.lists.block(blocks[begin].list, blocks[begin].at), workspace);
     }
   });
@@ -87,32 +90,43 @@ void pack(ListStructure& structure, const VectorStore& rows, std::span<const Blo
 void pack_centroids(ListStructure& structure, const Space& space) {
   constexpr std::size_t least_count = 128;  // fewer are compared as quickly
   const std::vector<const Centroids*> codebooks = structure.partition->codebooks();
-  if (structure.codec == nullptr || structure.codec->unit() == 0 || structure.partition->in_stages()) return;
+  if (structure.codec == nullptr || !structure.codec->suits_any_base() || structure.codec->unit() == 0 ||
+      structure.partition->in_stages()) {
+    return;
+  }
   const Centroids& centroids = *codebooks[0];
   const auto count = static_cast<std::uint32_t>(centroids.count());
   if (count < least_count) return;
   structure.middle = mean_row(centroids.rows(), space);
-  const PackedCodec& codec = *structure.codec;
+  const BlockCodec& codec = *structure.codec;
   InvertedLists coarse(1, codec.block_bytes(InvertedLists::block_nodes));
   coarse.make_room(std::span(&count, 1));
   for (NodeId node = 0; node < count; ++node) coarse.append(0, node);
-  RotatedBlock rotated;
-  PackedCodec::Workspace workspace;
+  LoadedBlock loaded;
+  BlockCodec::Workspace workspace;
   for (std::size_t at = 0; at < coarse.block_count(0); ++at) {
-    rotated.load(codec, coarse, centroids.rows(), {0, static_cast<std::uint32_t>(at)}, structure.middle.data());
-    codec.pack(rotated.centroid(), rotated.nodes(), coarse.block(0, at), workspace);
+    loaded.load(codec, coarse, centroids.rows(), {0, static_cast<std::uint32_t>(at)}, structure.middle.data(), 1);
+    codec.pack(loaded.centroid(), loaded.nodes(), coarse.block(0, at), workspace);
   }
   structure.coarse = std::move(coarse);
 }
 
-ListStructure empty_structure(const Space& space, std::shared_ptr<const Partition> partition, std::size_t code_bits,
-                              std::uint64_t seed) {
+std::shared_ptr<BlockCodec> make_codec(const Space& space, const IvfParams& params) {
+  if (params.code_parts > 0) return std::make_shared<ProductCodec>(space, params.code_parts);
+  if (params.code_bits > 0) return std::make_shared<PackedCodec>(space, params.code_bits, params.seed);
+  return nullptr;
+}
+
+ListStructure empty_structure(std::shared_ptr<const Partition> partition, std::shared_ptr<BlockCodec> codec,
+                              float reach) {
   ListStructure structure;
-  if (code_bits > 0) structure.codec = std::make_shared<PackedCodec>(space, code_bits, seed);
-  if (partition == nullptr) return structure;
-  const std::size_t code_bytes = structure.codec ? structure.codec->block_bytes(InvertedLists::block_nodes) : 0;
-  structure.lists = InvertedLists(partition->list_count(), code_bytes);
+  if (partition != nullptr) {
+    const std::size_t code_bytes = codec ? codec->block_bytes(InvertedLists::block_nodes) : 0;
+    structure.lists = InvertedLists(partition->list_count(), code_bytes);
+  }
   structure.partition = std::move(partition);
+  structure.codec = std::move(codec);
+  structure.reach = reach;
   return structure;
 }
 

@@ -7,10 +7,11 @@
 #include <span>
 #include <vector>
 
+#include "fastcbir/build/ivf_params.hpp"
 #include "fastcbir/core/parallel.hpp"
 #include "fastcbir/search/partition.hpp"
+#include "fastcbir/storage/block_codec.hpp"
 #include "fastcbir/storage/lists.hpp"
-#include "fastcbir/storage/packed_codec.hpp"
 #include "fastcbir/storage/vectors.hpp"
 
 namespace fastcbir {
@@ -18,7 +19,8 @@ namespace fastcbir {
 // What finds the rows of an index. Not trained yet: no partition.
 struct ListStructure {
   std::shared_ptr<const Partition> partition;
-  std::shared_ptr<PackedCodec> codec;  // null: no codes
+  std::shared_ptr<BlockCodec> codec;  // null: no codes
+  float reach = 1;                    // see typical_reach
   InvertedLists lists;
   // The centroids themselves as one list, so that a query need not be compared with them all: there are as many as rows
   // it is compared with later. Made once codes are, for a flat partition of many centroids; else empty.
@@ -29,9 +31,12 @@ struct ListStructure {
 // Makes structure.coarse, where that pays.
 void pack_centroids(ListStructure& structure, const Space& space);
 
-// Lists without nodes.
-ListStructure empty_structure(const Space& space, std::shared_ptr<const Partition> partition, std::size_t code_bits,
-                              std::uint64_t seed);
+// Of the codes that the parameters ask for, not trained; null for none.
+std::shared_ptr<BlockCodec> make_codec(const Space& space, const IvfParams& params);
+
+// Lists without nodes. partition, codec: may be null.
+ListStructure empty_structure(std::shared_ptr<const Partition> partition, std::shared_ptr<BlockCodec> codec,
+                              float reach);
 
 // The lists of rows [first, first + lists.size()).
 ParallelOutcome assign_lists(const Partition& partition, const VectorStore& rows, std::size_t first,

@@ -97,7 +97,7 @@ std::shared_ptr<const Partition> train_partition(const Space& space, const Vecto
     ProductPartition::split(space, part == 1, sample.row(0), sample.size(), false, rows);
     train(VectorStore(spaces[part], std::move(rows)));
   }
-  if (spaces.size() == 1 && GraphPartition::suits(space, centroids)) {
+  if (spaces.size() == 1 && GraphPartition::suits(space, centroids, params.code_bits > 0)) {
     return with_graph(space, std::move(codebooks[0]), params.seed, monitor);
   }
   return make_partition(space, std::move(codebooks));

@@ -147,6 +147,7 @@ void Index::add_slices(const void* vectors, std::size_t count, const Id* ids, bo
       next_id_ = std::max(next_id_, id + 1);
     }
     if (outcome.error) std::rethrow_exception(outcome.error);
+    if (begin + part == count) settle_rows();
     data.unlock();
     if (options.monitor != nullptr) options.monitor->tick(begin + part, total);
   }

@@ -173,6 +173,8 @@ class Index {
   virtual void adopt_structure() noexcept {}
   // Rows [first, vectors_.size()) are new: link them. Returns how many of them were finished, and the error if fewer.
   virtual ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) = 0;
+  // The last slice of an add or update is in; searches still wait.
+  virtual void settle_rows() {}
   // What finish_rows will do once `more` have come, in inserts.
   virtual std::size_t finishing_work(std::size_t /*more*/) const { return 0; }
   // After the last slice of an add or update; not complete: it was cancelled, and whoever did wants to go on soon.

@@ -3,7 +3,6 @@
 
 #include "fastcbir/core/parallel.hpp"
 #include "fastcbir/index/ivf_index.hpp"
-#include "fastcbir/kernels/dispatch.hpp"
 #include "fastcbir/search/scan_together.hpp"
 #include "fastcbir/stop/policy.hpp"
 
@@ -25,7 +24,6 @@ std::size_t IvfIndex::together(const Batch& batch, std::size_t nprobe) const {
 
 void IvfIndex::search_together(const Batch& batch, std::size_t first, std::size_t count, std::size_t nprobe,
                                Scratch& scratch) const {
-  const auto& kernels = kernels::active().packed;
   if (scratch.queries.size() < count) {
     scratch.prepared.resize(count);
     scratch.tables.resize(count);
@@ -44,15 +42,14 @@ void IvfIndex::search_together(const Batch& batch, std::size_t first, std::size_
     // The nearest list first: it makes the bound that spares most of what the others hold.
     query.candidates.reset(effective_rerank(batch.options, batch.k));
     SearchProgress progress;
-    scan_lists(
-        CodeScorer(structure_.lists, std::span(scratch.probes).first(std::min<std::size_t>(1, scratch.probes.size())),
-                   kernels, query.packed),
-        batch.passing, query.candidates, NeverStop{}, progress);
+    const auto nearest = std::span<const Probe>(scratch.probes).first(std::min<std::size_t>(1, scratch.probes.size()));
+    scan_lists(code_scorer(nearest, query.packed), batch.passing, query.candidates, NeverStop{}, progress);
     query.cost += progress.distances;
   }
   scratch.visits.sort(scratch.all_probes, scratch.probe_ends, 1, list_count());
   for (std::size_t list = 0; list < list_count(); ++list) {
-    scan_for_all(structure_.lists, list, scratch.visits.of(list), kernels, batch.passing, scratch.queries);
+    scan_for_all(structure_.lists, list, scratch.visits.of(list), structure_.codec->scan(), structure_.reach,
+                 batch.passing, scratch.queries);
   }
   for (std::size_t i = 0; i < count; ++i) {
     rerank(scratch.queries[i].candidates, scratch.prepared[i].data(), batch.k, scratch);

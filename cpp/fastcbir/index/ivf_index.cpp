@@ -5,6 +5,7 @@
 #include <string>
 
 #include "fastcbir/build/train_partition.hpp"
+#include "fastcbir/build/train_product.hpp"
 #include "fastcbir/core/parallel.hpp"
 #include "fastcbir/core/rng.hpp"
 #include "fastcbir/kernels/dispatch.hpp"
@@ -31,6 +32,9 @@ void check_params(const IvfParams& params) {
   if (params.code_bits > 2) {
     throw std::invalid_argument("codes have 1 or 2 bits a dimension, got " + std::to_string(params.code_bits));
   }
+  if (params.code_bits > 0 && params.code_parts > 0) {
+    throw std::invalid_argument("lists have codes of bits a dimension or product codes, not both");
+  }
 }
 
 }  // namespace
@@ -38,7 +42,7 @@ void check_params(const IvfParams& params) {
 IvfIndex::IvfIndex(const Space& space, const IvfParams& params) : Index(space), params_(params) {
   check_params(params);
   check_partition(space, params);
-  structure_ = empty_structure(space, nullptr, params.code_bits, params.seed);
+  structure_ = empty_structure(nullptr, make_codec(space, params), 1);
 }
 
 // Few long lists make a query read too much, many short ones make it compare too many centroids.
@@ -71,7 +75,8 @@ void IvfIndex::train_structure(const void* vectors, std::size_t count, bool from
   Monitor* const monitor = from_add && options.monitor != nullptr ? &quiet : options.monitor;
 
   constexpr std::size_t rows_per_centroid = 64;
-  const std::size_t sampled = std::min(total, std::max<std::size_t>(lists * rows_per_centroid, 1000));
+  const std::size_t wanted = std::max(lists * rows_per_centroid, params_.code_parts > 0 ? product_sample : 1000);
+  const std::size_t sampled = std::min(total, wanted);
   AlignedBuffer rows;
   rows.resize(sampled * space_.stride_bytes());
   std::byte* to = rows.data();
@@ -84,9 +89,7 @@ void IvfIndex::train_structure(const void* vectors, std::size_t count, bool from
     to += space_.stride_bytes();
   }
   const VectorStore sample(space_, std::move(rows));
-  ListStructure fresh =
-      empty_structure(space_, train_partition(space_, sample, lists, params_, options.threads, monitor),
-                      params_.code_bits, params_.seed);
+  ListStructure fresh = trained_structure(sample, lists, options.threads, monitor);
   if (vectors_.size() > 0) {
     std::vector<std::uint32_t> list_of(vectors_.size());
     const ParallelOutcome outcome = assign_lists(*fresh.partition, vectors_, 0, list_of, options.threads, monitor);
@@ -95,6 +98,21 @@ void IvfIndex::train_structure(const void* vectors, std::size_t count, bool from
   }
   next_ = std::move(fresh);
   next_trained_on_ = total;
+}
+
+ListStructure IvfIndex::trained_structure(const VectorStore& sample, std::size_t lists, std::size_t threads,
+                                          Monitor* monitor) const {
+  std::shared_ptr<BlockCodec> codec = make_codec(space_, params_);
+  auto* const product = dynamic_cast<ProductCodec*>(codec.get());
+  const std::size_t stages = product != nullptr ? 2 : 1;
+  PartMonitor first(monitor, 0, sample.size(), stages * sample.size());
+  PartMonitor second(monitor, sample.size(), sample.size(), stages * sample.size());
+  auto partition = train_partition(space_, sample, lists, params_, threads, &first);
+  const float reach = codec != nullptr ? typical_reach(space_, *partition, sample, threads) : 1;
+  if (product != nullptr) {
+    train_product(*product, space_, *partition, reach, sample, params_.seed, threads, &second);
+  }
+  return empty_structure(std::move(partition), std::move(codec), reach);
 }
 
 void IvfIndex::adopt_structure() noexcept {
@@ -112,6 +130,14 @@ ParallelOutcome IvfIndex::insert_rows(std::size_t first, const WorkOptions& opti
   return outcome;
 }
 
+// After much has come, so that what comes one by one does not pay for it each time.
+void IvfIndex::settle_rows() {
+  constexpr std::size_t part = 4;
+  if ((vectors_.size() - settled_) * part < vectors_.size()) return;
+  structure_.lists.tighten();
+  settled_ = vectors_.size();
+}
+
 void IvfIndex::truncate_rows(std::size_t size) { structure_.lists.truncate(size); }
 
 void IvfIndex::compact_rows(const WorkOptions& options) {
@@ -121,7 +147,7 @@ void IvfIndex::compact_rows(const WorkOptions& options) {
       list_of[structure_.lists.node(list, at)] = static_cast<std::uint32_t>(list);
     }
   }
-  ListStructure fresh = empty_structure(space_, structure_.partition, params_.code_bits, params_.seed);
+  ListStructure fresh = empty_structure(structure_.partition, structure_.codec, structure_.reach);
   append_nodes(fresh, space_, vectors_, 0, list_of, &dead(), options.threads, options.monitor);
   std::vector<NodeId>& renamed = list_of;  // its lists have been read
   NodeId kept = 0;
@@ -129,11 +155,13 @@ void IvfIndex::compact_rows(const WorkOptions& options) {
   close_gaps();
   fresh.lists.rename([&](NodeId node) { return renamed[node]; });
   structure_ = std::move(fresh);
+  settled_ = vectors_.size();
 }
 
 std::size_t IvfIndex::structure_bytes() const {
-  return structure_.lists.memory_bytes() + structure_.coarse.memory_bytes() +
-         (structure_.partition ? structure_.partition->memory_bytes() : 0);
+  const auto* const product = dynamic_cast<const ProductCodec*>(structure_.codec.get());
+  return (product != nullptr ? product->memory_bytes() : 0) + structure_.lists.memory_bytes() +
+         structure_.coarse.memory_bytes() + (structure_.partition ? structure_.partition->memory_bytes() : 0);
 }
 
 std::size_t IvfIndex::effective_nprobe(const SearchOptions& options, std::size_t passing_count) const {
@@ -151,6 +179,7 @@ std::size_t IvfIndex::effective_nprobe(const SearchOptions& options, std::size_t
 
 std::size_t IvfIndex::effective_rerank(const SearchOptions& options, std::size_t k) const {
   if (options.rerank > 0) return std::max(options.rerank, k);
+  if (params_.code_parts > 0) return 5 * k + 100;
   return params_.code_bits == 2 ? 2 * k + 16 : 3 * k + 50;
 }
 
@@ -167,8 +196,7 @@ std::size_t IvfIndex::choose_lists(const void* query, const kernels::PackedQuery
   const Probe everything{kernels.one(query, structure_.middle.data(), space_.dim()), 0};
   scratch.candidates.reset(candidates);
   SearchProgress progress;
-  scan_lists(CodeScorer(structure_.coarse, std::span(&everything, 1), kernels::active().packed, *packed), nullptr,
-             scratch.candidates, NeverStop{}, progress);
+  scan_lists(coarse_scorer(everything, *packed), nullptr, scratch.candidates, NeverStop{}, progress);
   scratch.named.clear();
   scratch.candidates.for_each([&](NodeId list) { scratch.named.push_back(list); });
   scratch.nearest.reset(nprobe);
@@ -203,8 +231,7 @@ void IvfIndex::search_one(const Batch& batch, std::size_t query_index, std::size
     const kernels::PackedQuery packed = structure_.codec->prepare(query, scratch.packed);
     progress.distances = static_cast<std::uint32_t>(choose_lists(query, &packed, nprobe, scratch));
     scratch.candidates.reset(effective_rerank(batch.options, batch.k));
-    scan_lists(CodeScorer(structure_.lists, scratch.probes, kernels::active().packed, packed), batch.passing,
-               scratch.candidates, stop, progress);
+    scan_lists(code_scorer(scratch.probes, packed), batch.passing, scratch.candidates, stop, progress);
     rerank(scratch.candidates, query, batch.k, scratch);
   }
   emit(batch.output, batch.k, query_index, scratch.query, scratch.nearest.sorted(), progress.distances);

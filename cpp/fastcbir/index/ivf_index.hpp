@@ -35,9 +35,11 @@ class IvfIndex final : public Index {
   void train_structure(const void* vectors, std::size_t count, bool from_add, const WorkOptions& options) override;
   void adopt_structure() noexcept override;
   ParallelOutcome insert_rows(std::size_t first, const WorkOptions& options) override;
+  void settle_rows() override;
   void truncate_rows(std::size_t size) override;
   void compact_rows(const WorkOptions& options) override;
-  std::uint32_t code_bits() const override { return params_.code_bits; }
+  // Of product codes, 256 times their bytes.
+  std::uint32_t code_bits() const override { return params_.code_bits + 256 * params_.code_parts; }
   void trace_batch(const TraceRequest& request, std::span<const NodeId> own, const NodeBitset* passing,
                    Traces& traces) const override;
   std::size_t structure_bytes() const override;
@@ -53,14 +55,14 @@ class IvfIndex final : public Index {
     std::vector<Key> surveyed;  // all lists by estimates; from the first on that is not among those, without them
     std::vector<float> values;
     std::vector<Probe> scanned;
-    PackedCodec::QueryScratch packed;
+    BlockCodec::QueryScratch packed;
     Candidates candidates;
     std::vector<NodeId> named;
     TopK nearest;
 
     // Of many queries at once.
     std::vector<PreparedQuery> prepared;
-    std::vector<PackedCodec::QueryScratch> tables;
+    std::vector<BlockCodec::QueryScratch> tables;
     std::vector<BatchedQuery> queries;
     std::vector<Probe> all_probes;
     std::vector<std::size_t> probe_ends;
@@ -82,6 +84,14 @@ class IvfIndex final : public Index {
   // The k nearest of scratch.candidates, by the vectors themselves.
   void rerank(Candidates& candidates, const void* query, std::size_t k, Scratch& scratch) const;
   void search_for_target(const Batch& batch) const;
+  // Estimates from the lists' codes.
+  CodeScorer code_scorer(std::span<const Probe> probes, const kernels::PackedQuery& query) const {
+    return {structure_.lists, probes, structure_.codec->scan(), query, structure_.reach};
+  }
+  // The same of the centroids', from `everything`.
+  CodeScorer coarse_scorer(const Probe& everything, const kernels::PackedQuery& query) const {
+    return {structure_.coarse, std::span(&everything, 1), structure_.codec->scan(), query, 1};
+  }
   // Scans lists until `stop` ends it, at most `cap`, into scratch.candidates (`wanted` of them) or where there are no
   // codes scratch.nearest. scratch.query is prepared. In `passing`: null if all.
   template <class Stop>
@@ -92,9 +102,13 @@ class IvfIndex final : public Index {
   // Puts more lists behind the `scanned` first of scratch.probes, until there are `count` in order; as above.
   std::size_t choose_more(const void* query, std::size_t count, std::size_t scanned, Scratch& scratch) const;
   std::size_t lists_for(std::size_t vectors) const;
+  // Learned from the sample, without nodes.
+  ListStructure trained_structure(const VectorStore& sample, std::size_t lists, std::size_t threads,
+                                  Monitor* monitor) const;
 
   IvfParams params_;
   std::uint64_t trained_on_ = 0;  // vectors there were when the lists were made
+  std::size_t settled_ = 0;       // vectors there were when lists were tightened last
   ListStructure structure_;
   std::atomic<std::size_t> list_count_ = 0;  // of structure_, for those who ask without its lock
   ListStructure next_;                       // between train_structure and adopt_structure

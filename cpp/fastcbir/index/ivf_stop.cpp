@@ -45,8 +45,7 @@ std::size_t IvfIndex::survey_lists(const void* query, const kernels::PackedQuery
   if (packed != nullptr && structure_.coarse.list_count() > 0) {
     const Probe everything{kernels.one(query, structure_.middle.data(), space_.dim()), 0};
     SearchProgress progress;
-    scan_lists(CodeScorer(structure_.coarse, std::span(&everything, 1), kernels::active().packed, *packed), nullptr,
-               sink, NeverStop{}, progress);
+    scan_lists(coarse_scorer(everything, *packed), nullptr, sink, NeverStop{}, progress);
   } else {
     const VectorStore& centroids = structure_.partition->codebooks()[0]->rows();
     scratch.values.resize(list_count());
@@ -119,8 +118,7 @@ void IvfIndex::scan_until(Stop& stop, std::size_t cap, std::size_t k, std::size_
   const NamedScorer rows({}, vectors_, space_.kernels(), space_.dim(), query);
   const auto scan = [&](std::span<const Probe> probes) {
     if (coded) {
-      scan_lists(CodeScorer(structure_.lists, probes, kernels::active().packed, packed), passing, scratch.candidates,
-                 std::ref(stop), progress);
+      scan_lists(code_scorer(probes, packed), passing, scratch.candidates, std::ref(stop), progress);
     } else {
       scan_lists(RowScorer(structure_.lists, probes, rows), passing, scratch.nearest, std::ref(stop), progress);
     }

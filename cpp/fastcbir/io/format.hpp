@@ -79,6 +79,22 @@ inline constexpr std::uint32_t second_centroids_tag = tag("CEN2");  // rows: cen
 inline constexpr std::uint32_t lists_tag = tag("LIST");             // ListExtent (storage/lists.hpp) a list
 inline constexpr std::uint32_t list_blocks_tag = tag("LBLK");       // blocks of 32: codes, then node numbers
 
+inline constexpr std::uint32_t reach_tag = tag("REAC");    // ReachSection; absent: 1
+inline constexpr std::uint32_t product_tag = tag("PROD");  // ProductSection; absent: no product codes in LBLK
+inline constexpr std::uint32_t books_tag = tag("BOOK");    // f32: the codebooks (storage/product_codec.hpp)
+
+struct ReachSection {
+  float reach;  // what centroids are multiplied with before codes of differences to them are made
+  std::uint32_t reserved;
+};
+static_assert(sizeof(ReachSection) == 8);
+
+struct ProductSection {
+  std::uint32_t parts;  // bytes a vector
+  std::uint32_t reserved;
+};
+static_assert(sizeof(ProductSection) == 8);
+
 struct IvfSection {
   std::uint32_t nlist;     // as asked for; 0: chosen
   std::uint32_t imi_bits;  // 0: a plain inverted file

@@ -16,6 +16,7 @@ namespace {
 #include "fastcbir/kernels/generic_keys.inc"
 #include "fastcbir/kernels/avx2_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
+#include "fastcbir/kernels/generic_product.inc"
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
 #include "fastcbir/kernels/generic_nearest.inc"
@@ -37,6 +38,7 @@ constinit const KernelTable avx2_table = {
      {U8::l2, U8::ip, U8::cosine},
      {I8::l2, I8::ip, I8::cosine}},
     packed_kernels,
+    product_kernels,
     {&merge_into_beam},
     &forest_in_lanes,
     &nearest_centroids<Lanes>,

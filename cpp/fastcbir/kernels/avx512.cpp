@@ -16,6 +16,7 @@ namespace {
 #include "fastcbir/kernels/avx512_bytes.inc"
 #include "fastcbir/kernels/avx512_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
+#include "fastcbir/kernels/generic_product.inc"
 #include "fastcbir/kernels/avx512_packed_query.inc"
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
@@ -39,6 +40,7 @@ constinit const KernelTable avx512_table = {
      {U8::l2, U8::ip, U8::cosine},
      {I8::l2, I8::ip, I8::cosine}},
     wide_packed_kernels,
+    product_kernels,
     {&insert_into_beam},
     &forest_in_lanes,
     &nearest_centroids<Lanes>,

@@ -16,6 +16,7 @@ namespace {
 #include "fastcbir/kernels/avx512vnni_bytes.inc"
 #include "fastcbir/kernels/avx512_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
+#include "fastcbir/kernels/generic_product.inc"
 #include "fastcbir/kernels/avx512_packed_query.inc"
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
@@ -40,6 +41,7 @@ constinit const KernelTable avx512vnni_table = {
      {vnni<false, Metric::l2>, vnni<false, Metric::ip>, vnni<false, Metric::cosine>},
      {vnni<true, Metric::l2>, vnni<true, Metric::ip>, vnni<true, Metric::cosine>}},
     wide_packed_kernels,
+    product_kernels,
     {&insert_into_beam},
     &forest_in_lanes,
     &nearest_centroids<Lanes>,

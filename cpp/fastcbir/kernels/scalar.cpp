@@ -18,6 +18,7 @@ namespace {
 #include "fastcbir/kernels/generic_keys.inc"
 #include "fastcbir/kernels/scalar_packed.inc"
 #include "fastcbir/kernels/generic_packed.inc"
+#include "fastcbir/kernels/generic_product.inc"
 #include "fastcbir/kernels/generic_beam.inc"
 #include "fastcbir/kernels/generic_forest.inc"
 #include "fastcbir/kernels/generic_nearest.inc"
@@ -38,6 +39,7 @@ constinit const KernelTable scalar_table = {
      {U8::l2, U8::ip, U8::cosine},
      {I8::l2, I8::ip, I8::cosine}},
     packed_kernels,
+    product_kernels,
     {&merge_into_beam},
     &forest_one_by_one,
     &nearest_centroids<Lanes>,

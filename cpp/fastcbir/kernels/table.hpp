@@ -38,12 +38,12 @@ struct DistanceKernels {
   TileFn tile;
 };
 
-// A query as packed codes are compared with it: the inner product of the rotated query and a code is
-// scale * sum + offset, where sum adds up table entries (see storage/packed_codec.hpp).
+// A query as codes are compared with it: the inner product of the query and a code is scale * sum + offset, where sum
+// adds up table entries (see storage/packed_codec.hpp and storage/product_codec.hpp).
 struct PackedQuery {
-  const std::uint8_t* table;  // 16 entries for each group of four dimensions; 64-byte aligned
-  std::size_t groups;         // a multiple of 4
-  std::size_t planes;         // bits a dimension: 1 or 2
+  const std::uint8_t* table;  // 16 entries for each group of four dimensions, or 256 for each part; 64-byte aligned
+  std::size_t groups;         // a multiple of 4; of product codes the parts, even
+  std::size_t planes;         // bits a dimension: 1 or 2; of product codes 1
   float scale;
   float offset;
   float unit;  // what the blocks' factors are multiples of
@@ -74,12 +74,8 @@ struct PackedExtent {
   float sum;       // of all
 };
 
-struct PackedKernels {
-  // The code s of w = row - base, in 2 or 4 even levels, as numbers 0, 1 or 0..3 in `levels`. The outer levels begin at
-  // `outer` times the root mean square of w, whose first `dim` of `count` coordinates count; count is a multiple of 16.
-  PackedCode (*encode)(const float* base, const float* row, std::size_t count, std::size_t dim, std::size_t planes,
-                       float outer, std::uint8_t* levels);
-
+// How the codes of a block are compared with queries.
+struct BlockScan {
   // The estimate of neighbour j is base + unit * (add[j] + mul[j] * <query, code j>). Writes the keys of those below
   // `bound`, with the nodes that `nodes[j]` names, in the order of j, and returns how many; keys has packed_key_room. Sums of
   // table entries are exact: they must stay below 2^16 a plane. Blocks and nodes are 64-byte aligned.
@@ -88,10 +84,28 @@ struct PackedKernels {
   // The same for four queries of one codec at once: keys of query q begin at keys + q * packed_key_room, found[q] of them.
   void (*candidates4)(const PackedQuery* const* queries, const void* block, const std::uint32_t* nodes,
                       const float* bases, const float* bounds, std::uint64_t* keys, std::size_t* found);
+};
+
+struct PackedKernels : BlockScan {
+  // The code s of w = row - base, in 2 or 4 even levels, as numbers 0, 1 or 0..3 in `levels`. The outer levels begin at
+  // `outer` times the root mean square of w, whose first `dim` of `count` coordinates count; count is a multiple of 16.
+  PackedCode (*encode)(const float* base, const float* row, std::size_t count, std::size_t dim, std::size_t planes,
+                       float outer, std::uint8_t* levels);
   // Of coordinates in `groups` of four, a multiple of four groups; 64-byte aligned.
   PackedExtent (*extent)(const float* coordinates, std::size_t groups);
   // table[16 g + b] = round((sum of the coordinates of group g whose bit is set in b - least such sum) / step).
   void (*table)(const float* coordinates, std::size_t groups, float step, std::uint8_t* table);
+};
+
+// Product codes: a block is f16 add[32], f16 mul[32], then for each part a byte a neighbour, in their order.
+inline constexpr std::size_t product_entries = 256;
+constexpr std::size_t product_block_bytes(std::size_t parts) { return 4 * packed_neighbors + parts * packed_neighbors; }
+struct ProductKernels : BlockScan {
+  // products[e] = <values, entry e> of a codebook: panels of 32 entries, coordinate after coordinate; 64-byte aligned.
+  void (*products)(const float* panels, const float* values, std::size_t dim, float* products);
+  // table[256 p + e] = round((products[256 p + e] - least of part p) / step), with the step that makes the largest entry
+  // 255, which it returns (1 if all entries of each part are alike); adds up the least products in `offset`.
+  float (*table)(const float* products, std::size_t parts, std::uint8_t* table, float& offset);
 };
 
 // A candidate of a graph search is one 64-bit key: its value, as bits that order like the number (those of a float with
@@ -133,6 +147,7 @@ struct KernelTable {
   const char* name;  // as FASTCBIR_ISA spells it
   DistanceKernels distance[scalar_type_count][metric_count];
   PackedKernels packed;
+  ProductKernels product;
   BeamKernels beam;
   // The sum of the leaves that forest_features numbers, none of them NaN, lead to in `count` blocks of trees.
   float (*forest)(const float* features, const ForestBlock* blocks, std::size_t count);

@@ -48,7 +48,7 @@ void EntryPoints::choose(const PackedCodec& codec, const VectorStore& vectors, c
   std::vector<const float*> rows;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     float* const row = rotated.as<float>().data() + i * width;
-    codec.rotate_row(vectors.row(nodes[i]), row, scratch);
+    codec.load_row(vectors.row(nodes[i]), row, scratch);
     for (std::size_t d = 0; d < width; ++d) mean.as<float>()[d] += row[d] / static_cast<float>(nodes.size());
     rows.push_back(row);
   }

@@ -11,25 +11,21 @@ std::size_t FlatPartition::probe(const void* query, std::size_t wanted, const In
   scratch.values.resize(count);
   space.kernels().block(query, centroids_.rows().row(0), space.stride_bytes(), count, space.dim(),
                         scratch.values.data());
+  wanted = std::min(wanted, count);
+  scratch.nearest.reset(wanted);
+  alignas(row_alignment) Key keys[list_block + 40];  // a beam reads beyond what is pushed
+  for (std::size_t begin = 0; begin < count; begin += list_block) {
+    const std::size_t found = keys_within(
+        scratch.values.data() + begin, std::min(list_block, count - begin), scratch.nearest.bound(),
+        [&](std::size_t i) { return static_cast<NodeId>(begin + i); }, keys);
+    if (found > 0) scratch.nearest.push(keys, found);
+  }
+  probes.clear();
+  scratch.nearest.for_each([&](NodeId list) { probes.push_back({scratch.values[list], list}); });
   const auto nearer = [](const Probe& a, const Probe& b) {
     return a.value < b.value || (a.value == b.value && a.list < b.list);
   };
-  probes.clear();
-  wanted = std::min(wanted, count);
-  float bound = infinity;
-  const std::size_t room = 2 * wanted + 16;
-  const auto cut = [&] {
-    std::nth_element(probes.begin(), probes.begin() + static_cast<std::ptrdiff_t>(wanted - 1), probes.end(), nearer);
-    bound = probes[wanted - 1].value;
-    probes.resize(wanted);
-  };
-  for (std::size_t list = 0; list < count; ++list) {
-    if (scratch.values[list] > bound) continue;
-    probes.push_back({scratch.values[list], static_cast<std::uint32_t>(list)});
-    if (probes.size() == room) cut();
-  }
-  if (probes.size() > wanted) cut();
-  std::sort(probes.begin(), probes.end(), nearer);
+  if (!std::is_sorted(probes.begin(), probes.end(), nearer)) std::sort(probes.begin(), probes.end(), nearer);
   return count;
 }
 

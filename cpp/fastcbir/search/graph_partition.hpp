@@ -14,8 +14,9 @@ class GraphPartition final : public Partition {
  public:
   // From so many centroids on the graph is quicker, for the assignment of rows and for a query.
   static constexpr std::size_t least_count = 4096;
-  static bool suits(const Space& space, std::size_t centroids) {
-    return centroids >= least_count && space.metric() != Metric::ip;
+  static constexpr std::size_t least_count_plain = 1024;  // where centroids have no codes of their own
+  static bool suits(const Space& space, std::size_t centroids, bool have_codes) {
+    return centroids >= (have_codes ? least_count : least_count_plain) && space.metric() != Metric::ip;
   }
 
   // The links are of the first centroids, each of which is reached from `entry`; those beyond them equal others, and

@@ -95,12 +95,13 @@ inline std::size_t keep_present(std::span<const NodeId> nodes, Key* keys, std::s
   return static_cast<std::size_t>(std::remove_if(keys, keys + found, gone) - keys);
 }
 
-// Estimates, from packed codes of the nodes' differences to their list's centroid.
+// Estimates, from codes of the nodes' differences to their list's centroid times `reach`, which is 1 but where kernel
+// values are minus inner products.
 class CodeScorer : public ProbeWalk {
  public:
-  CodeScorer(const InvertedLists& lists, std::span<const Probe> probes, const kernels::PackedKernels& kernels,
-             const kernels::PackedQuery& query)
-      : ProbeWalk(lists, probes), kernels_(kernels), query_(query) {}
+  CodeScorer(const InvertedLists& lists, std::span<const Probe> probes, const kernels::BlockScan& scan,
+             const kernels::PackedQuery& query, float reach)
+      : ProbeWalk(lists, probes), scan_(scan), query_(query), reach_(reach) {}
 
   // A block at a time, so that each meets the bound that those before it have made.
   std::size_t score(float bound, Key* keys, std::size_t& found) {
@@ -108,14 +109,15 @@ class CodeScorer : public ProbeWalk {
     if (count == 0) return 0;
     prefetch_ahead();
     const NodeId* const nodes = lists_.nodes(first_);
-    found = kernels_.candidates(query_, first_, nodes, probe_.value, bound, keys);
+    found = scan_.candidates(query_, first_, nodes, reach_ * probe_.value, bound, keys);
     found = keep_present({nodes, count}, keys, found);
     return count;
   }
 
  private:
-  const kernels::PackedKernels& kernels_;
+  const kernels::BlockScan& scan_;
   const kernels::PackedQuery& query_;
+  float reach_;
 };
 
 }  // namespace fastcbir

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "fastcbir/search/beam.hpp"
+#include "fastcbir/search/candidates.hpp"
 #include "fastcbir/search/inverted_scorers.hpp"
 #include "fastcbir/search/neighborhood.hpp"
 #include "fastcbir/search/visited.hpp"
@@ -50,6 +51,7 @@ class Partition {
   struct ProbeScratch {
     AlignedBuffer parts;
     std::vector<float> values;
+    Candidates nearest;
     std::vector<Probe> order;
     std::vector<std::uint32_t> heap;
     std::vector<std::uint32_t> depth;

@@ -61,9 +61,9 @@ struct BatchedQuery {
   std::uint32_t cost = 0;
 };
 
-// Scores a list for `visits`, four queries at a time. passing: null if all nodes may be found.
+// Scores a list for `visits`, four queries at a time. reach: as CodeScorer's. passing: null if all nodes may be found.
 inline void scan_for_all(const InvertedLists& lists, std::size_t list, std::span<const Visits::Visit> visits,
-                         const kernels::PackedKernels& kernels, const NodeBitset* passing,
+                         const kernels::BlockScan& scan, float reach, const NodeBitset* passing,
                          std::span<BatchedQuery> queries) {
   constexpr std::size_t together = 4;
   alignas(row_alignment) Key keys[together * kernels::packed_key_room];
@@ -79,16 +79,16 @@ inline void scan_for_all(const InvertedLists& lists, std::size_t list, std::span
       const Visits::Visit& visit = visits[begin + std::min(q, count - 1)];
       of[q] = &queries[visit.query];
       packed[q] = &of[q]->packed;
-      bases[q] = visit.value;
+      bases[q] = reach * visit.value;
       bounds[q] = q < count ? of[q]->candidates.bound() : -infinity;
     }
     for (std::size_t at = 0; at < lists.block_count(list); ++at) {
       const std::byte* const block = lists.block(list, at);
       const NodeId* const nodes = lists.nodes(block);
       if (count == 1) {
-        found[0] = kernels.candidates(*packed[0], block, nodes, bases[0], bounds[0], keys);
+        found[0] = scan.candidates(*packed[0], block, nodes, bases[0], bounds[0], keys);
       } else {
-        kernels.candidates4(packed, block, nodes, bases, bounds, keys, found);
+        scan.candidates4(packed, block, nodes, bases, bounds, keys, found);
       }
       const std::size_t present = std::min(InvertedLists::block_nodes, size - at * InvertedLists::block_nodes);
       for (std::size_t q = 0; q < count; ++q) {

@@ -46,7 +46,16 @@ void InvertedLists::make_room(std::span<const std::uint32_t> more) {
     const std::uint32_t capacity = capacity_for(list);
     if (capacity > extents_[list].capacity_blocks) move_to_end(list, capacity);
   }
-  if (hole_blocks_ * 3 > blocks_.size() / stride_bytes_) lay_out_anew();
+  if (hole_blocks_ * 3 > blocks_.size() / stride_bytes_) lay_out_anew(true);
+}
+
+void InvertedLists::tighten() {
+  std::size_t needed = 0;
+  for (const ListExtent& extent : extents_) needed += blocks_for(extent.size);
+  const std::size_t blocks = blocks_.size() / stride_bytes_;
+  if (blocks < needed + (needed + 15) / 16) return;
+  lay_out_anew(false);
+  blocks_.shrink_to_fit();
 }
 
 void InvertedLists::move_to_end(std::size_t list, std::uint32_t capacity_blocks) {
@@ -61,7 +70,7 @@ void InvertedLists::move_to_end(std::size_t list, std::uint32_t capacity_blocks)
 }
 
 // In place: lists slide down over the holes, in the order in which they lie.
-void InvertedLists::lay_out_anew() {
+void InvertedLists::lay_out_anew(bool keep_room) {
   std::vector<std::uint32_t> order(list_count());
   for (std::size_t list = 0; list < order.size(); ++list) order[list] = static_cast<std::uint32_t>(list);
   std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
@@ -71,6 +80,7 @@ void InvertedLists::lay_out_anew() {
   std::size_t end = 0;
   for (const std::uint32_t list : order) {
     ListExtent& extent = extents_[list];
+    if (!keep_room) extent.capacity_blocks = blocks_for(extent.size);
     std::memmove(blocks_.data() + end * stride_bytes_, blocks_.data() + extent.first_block * stride_bytes_,
                  extent.capacity_blocks * stride_bytes_);
     extent.first_block = end;

@@ -20,7 +20,7 @@ struct ListExtent {
 
 // A list is a run of blocks; a block is the codes of up to 32 nodes, then their numbers, in the order of insertion.
 // A list without room moves to the end with half as much again; when moves have left holes in a third of the blocks,
-// all lists are laid out anew.
+// all lists are laid out anew. tighten() leaves neither room nor holes.
 class InvertedLists {
  public:
   static constexpr std::size_t block_nodes = 32;
@@ -48,6 +48,8 @@ class InvertedLists {
 
   // Room for `more[list]` further nodes in each list. Throws std::bad_alloc and then has changed nothing that shows.
   void make_room(std::span<const std::uint32_t> more);
+  // Gives back what lists have room for beyond their nodes, and holes, where that is a sixteenth of all or more.
+  void tighten();
   // Where there is room.
   void append(std::size_t list, NodeId node);
   // Forgets nodes from `count` on; they are the last of their lists.
@@ -74,7 +76,8 @@ class InvertedLists {
     return reinterpret_cast<NodeId*>(block(list, at / block_nodes) + code_bytes_)[at % block_nodes];
   }
   void move_to_end(std::size_t list, std::uint32_t capacity_blocks);
-  void lay_out_anew();
+  // keep_room: lists keep all blocks that are their own.
+  void lay_out_anew(bool keep_room);
 
   std::size_t code_bytes_ = 0;
   std::size_t stride_bytes_ = 0;

@@ -19,7 +19,6 @@ constexpr std::size_t largest_matrix_dim = 192;
 constexpr std::size_t rounds = 4;
 // Differences turned at random have nearly normal coordinates: of four even levels for those, the outer begin here.
 constexpr float outer_level = 0.9957f;
-constexpr std::uint16_t half_infinity = 0x7C00;
 
 // Gram-Schmidt on normal rows, then transposed. The first `dim` coordinates of inputs are used: the others are zero.
 AlignedBuffer random_rotation(std::size_t padded_dim, std::uint64_t seed) {
@@ -56,18 +55,9 @@ std::span<float> floats(AlignedBuffer& buffer, std::size_t count) {
 }  // namespace
 
 PackedCodec::PackedCodec(const Space& space, std::size_t planes, std::uint64_t seed)
-    : table_(&kernels::active()),
-      dim_(space.dim()),
-      metric_(space.metric()),
-      type_(space.type()),
-      planes_(planes),
-      seed_(seed) {
+    // Kernels take four groups at a time.
+    : BlockCodec(space, round_up(space.dim(), 4 * group_dims)), planes_(planes), seed_(seed) {
   if (planes < 1 || planes > 2) throw std::invalid_argument("a packed codec has 1 or 2 bits a dimension");
-  if (metric_ == Metric::cosine && bytes_of(type_) == 1) {
-    throw std::invalid_argument("packed codes can't estimate the cosine of 8-bit vectors; use float16 or float32");
-  }
-  constexpr std::size_t part = 4 * group_dims;  // kernels take four groups at a time
-  padded_dim_ = round_up(dim_, part);
   if (padded_dim_ <= largest_matrix_dim) {
     rotation_ = random_rotation(padded_dim_, seed);
   } else {
@@ -78,29 +68,7 @@ PackedCodec::PackedCodec(const Space& space, std::size_t planes, std::uint64_t s
     for (std::size_t i = 0; i < signs.size(); ++i) signs[i] = (mix64(mix64(seed) ^ i) & 1) != 0 ? scale : -scale;
   }
   groups_ = padded_dim_ / group_dims;
-}
-
-float PackedCodec::unit_of(double squared_distance) {
-  if (!(squared_distance > 0)) return 1;
-  const int exponent = static_cast<int>(std::lround(std::log2(squared_distance) / 2));
-  return std::ldexp(1.0f, 2 * std::clamp(exponent, -60, 60));
-}
-
-// The stored row, or the query that is compared with such rows, as padded_dim_ floats.
-void PackedCodec::load(const void* data, bool is_query, float* values) const {
-  std::fill(values + dim_, values + padded_dim_, 0.0f);
-  switch (type_) {
-    case ScalarType::f32: std::memcpy(values, data, dim_ * sizeof(float)); break;
-    case ScalarType::f16:
-      if (is_query) {
-        std::memcpy(values, data, dim_ * sizeof(float));
-      } else {
-        table_->f16_to_f32(static_cast<const std::uint16_t*>(data), values, dim_);
-      }
-      break;
-    case ScalarType::u8: std::copy_n(static_cast<const std::uint8_t*>(data), dim_, values); break;
-    case ScalarType::i8: std::copy_n(static_cast<const std::int8_t*>(data), dim_, values); break;
-  }
+  block_bytes_ = kernels::packed_block_bytes(groups_, planes_);
 }
 
 void PackedCodec::rotate(const float* values, float* rotated) const {
@@ -116,38 +84,20 @@ void PackedCodec::rotate(const float* values, float* rotated) const {
   }
 }
 
-void PackedCodec::rotate_row(const std::byte* row, float* rotated, AlignedBuffer& scratch) const {
+void PackedCodec::load_row(const std::byte* row, float* rotated, AlignedBuffer& scratch) const {
   const auto values = floats(scratch, padded_dim_);
   load(row, false, values.data());
   rotate(values.data(), rotated);
 }
 
-void PackedCodec::pack(const float* base, std::span<const float* const> neighbors, std::byte* block,
+void PackedCodec::pack(const float* base, std::span<const float* const> rows, std::byte* block,
                        Workspace& workspace) const {
   workspace.levels.resize(padded_dim_);
   std::uint8_t* const levels = workspace.levels.data();
-  const float length_unit = std::sqrt(unit_);
-  std::memset(block, 0, kernels::packed_block_bytes(groups_, planes_));
-  auto* add = reinterpret_cast<std::uint16_t*>(block);
-  auto* mul = add + kernels::packed_neighbors;
+  clear(block, rows.size());
   auto* codes = reinterpret_cast<std::uint8_t*>(block) + 4 * kernels::packed_neighbors;
-  std::fill(add + neighbors.size(), add + kernels::packed_neighbors, half_infinity);
-  for (std::size_t j = 0; j < neighbors.size(); ++j) {
-    const kernels::PackedCode code =
-        table_->packed.encode(base, neighbors[j], padded_dim_, dim_, planes_, outer_level, levels);
-    const float stretch = code.along > 0 ? code.length2 / code.along : 0;
-    // value(c) = base + add + mul <q, s>
-    const float constant = metric_ == Metric::l2 ? code.length2 + 2 * stretch * code.base_code
-                                                 : stretch * code.base_code - code.base_difference;
-    const float slope = metric_ == Metric::l2 ? -2 * stretch : -stretch;
-    // Of a far outlier both are made smaller alike: it is still known to be nearer, or farther, than the node.
-    constexpr float largest_half = 65504;
-    const float largest = std::max(std::fabs(constant / unit_), std::fabs(slope / length_unit));
-    const float shrink = largest > largest_half ? largest_half / largest : 1;
-    const float factors[2] = {std::clamp(constant / unit_ * shrink, -largest_half, largest_half),
-                              std::clamp(slope / length_unit * shrink, -largest_half, largest_half)};
-    table_->f32_to_f16(factors, add + j, 1);
-    table_->f32_to_f16(factors + 1, mul + j, 1);
+  for (std::size_t j = 0; j < rows.size(); ++j) {
+    write_factors(table_->packed.encode(base, rows[j], padded_dim_, dim_, planes_, outer_level, levels), block, j);
     std::uint8_t* const to = codes + j % 8 * 2 + j / 8 % 2;
     const unsigned shift = j < 16 ? 0 : 4;
     for (std::size_t group = 0; group < groups_; ++group) {
@@ -162,8 +112,8 @@ void PackedCodec::pack(const float* base, std::span<const float* const> neighbor
 }
 
 kernels::PackedQuery PackedCodec::prepare(const void* query, QueryScratch& scratch) const {
-  const auto values = floats(scratch.rotated, 2 * padded_dim_).first(padded_dim_);
-  const auto rotated = floats(scratch.rotated, 2 * padded_dim_).subspan(padded_dim_);
+  const auto values = floats(scratch.values, 2 * padded_dim_).first(padded_dim_);
+  const auto rotated = floats(scratch.values, 2 * padded_dim_).subspan(padded_dim_);
   if (scratch.table.size() != groups_ * 16) scratch.table.resize(groups_ * 16);
   load(query, true, values.data());
   rotate(values.data(), rotated.data());

@@ -109,6 +109,22 @@ class Rows {
   std::byte* data_;
 };
 
+// Numbers on cache lines, as kernels of codes ask for.
+template <class T>
+struct Lines {
+  explicit Lines(std::size_t count) : size(count), data(new (std::align_val_t(64)) T[count]()) {}
+  Lines(const Lines&) = delete;
+  Lines& operator=(const Lines&) = delete;
+  ~Lines() { ::operator delete[](data, std::align_val_t(64)); }
+  std::size_t size;
+  T* data;
+};
+
+inline float value_of_key(std::uint64_t key) {
+  const auto bits = static_cast<std::uint32_t>(key >> 32);
+  return std::bit_cast<float>(bits ^ ((bits >> 31) != 0 ? 0x80000000u : 0xFFFFFFFFu));
+}
+
 constexpr std::size_t padded_dim(ScalarType type, std::size_t dim) {
   return round_up(dim, row_alignment / bytes_of(type));
 }

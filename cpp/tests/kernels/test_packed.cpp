@@ -1,6 +1,5 @@
 // Packed codes of every table that can run here against obvious sums; integers exactly, estimates to a rounding or two.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -16,25 +15,9 @@ using kernels::packed_block_bytes;
 using kernels::packed_neighbors;
 using kernels::PackedQuery;
 
-// Numbers on cache lines, as packed kernels ask for.
-template <class T>
-struct Lines {
-  explicit Lines(std::size_t count) : size(count), data(new (std::align_val_t(64)) T[count]()) {}
-  Lines(const Lines&) = delete;
-  Lines& operator=(const Lines&) = delete;
-  ~Lines() { ::operator delete[](data, std::align_val_t(64)); }
-  std::size_t size;
-  T* data;
-};
-
 std::uint32_t nibble_of(const std::uint8_t* group, std::size_t neighbor) {
   const std::uint8_t byte = group[neighbor % 8 * 2 + neighbor / 8 % 2];
   return neighbor < 16 ? byte & 15u : byte >> 4u;
-}
-
-float value_of_key(std::uint64_t key) {
-  const auto bits = static_cast<std::uint32_t>(key >> 32);
-  return std::bit_cast<float>(bits ^ ((bits >> 31) != 0 ? 0x80000000u : 0xFFFFFFFFu));
 }
 
 }  // namespace

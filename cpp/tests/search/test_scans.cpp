@@ -145,11 +145,11 @@ TEST_CASE("estimates of lists are near the distances, and of nodes given up ther
   float* const floats = rotated.as<float>().data();
   for (NodeId node = 0; node < 95; ++node) {
     lists.append(node < 45 ? 0 : 1, node);
-    codec.rotate_row(store.row(node), floats + node * width, scratch);
+    codec.load_row(store.row(node), floats + node * width, scratch);
   }
   PackedCodec::Workspace workspace;
   for (std::size_t list = 0; list < 2; ++list) {  // row 99 is the centroid of both
-    codec.rotate_row(store.row(99), floats + 99 * width, scratch);
+    codec.load_row(store.row(99), floats + 99 * width, scratch);
     for (std::size_t at = 0; at < lists.block_count(list); ++at) {
       std::vector<const float*> rows;
       for (std::size_t i = at * 32; i < std::min<std::size_t>(lists.size(list), at * 32 + 32); ++i) {
@@ -173,7 +173,7 @@ TEST_CASE("estimates of lists are near the distances, and of nodes given up ther
       void push(float value, NodeId node) { found.push_back({value, node}); }
     } sink{found};
     SearchProgress progress;
-    scan_lists(CodeScorer(lists, std::span(probes).first(2), kernels::active().packed, packed), nullptr, sink,
+    scan_lists(CodeScorer(lists, std::span(probes).first(2), kernels::active().packed, packed, 1), nullptr, sink,
                NeverStop{}, progress);
     CHECK(progress.distances == kept);
     CHECK(progress.expansions == 2);

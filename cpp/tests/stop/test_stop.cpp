@@ -259,7 +259,7 @@ TEST_CASE("graphs are searched by recall from many threads") {
 
 TEST_CASE("lists are searched by recall from many threads") {
   for (const std::uint32_t code_bits : {0u, 2u}) {
-    IvfIndex index(Space(dim, Metric::l2, ScalarType::f32), IvfParams{0, 0, code_bits, 0});
+    IvfIndex index(Space(dim, Metric::l2, ScalarType::f32), IvfParams{0, 0, code_bits, 0, 0});
     const std::vector<float> rows = random_rows(1000, 1);
     index.add(rows.data(), 1000, nullptr, nullptr, {});
     index.set_stop_model(model_bytes(index.fingerprint(), StopRule::forest, {2, 9, 12}));

@@ -38,6 +38,26 @@ TEST_CASE("lists that grow by turns keep their nodes, their codes and few holes"
   // At most half again as many as needed are kept for growth, and a third of all are holes.
   CHECK(inverted.blocks().size() < 2.4 * static_cast<double>((next / 32 + lists) * inverted.stride_bytes()));
 
+  const auto contents = [&] {
+    std::vector<std::byte> bytes;
+    for (std::size_t list = 0; list < lists; ++list) {
+      for (std::size_t at = 0; at < inverted.size(list); ++at) {
+        bytes.push_back(inverted.block(list, at / 32)[at % 32]);
+        bytes.push_back(static_cast<std::byte>(inverted.node(list, at) % 256));
+      }
+    }
+    return bytes;
+  };
+  const auto before = contents();
+  inverted.tighten();
+  std::size_t needed = 0;
+  for (std::size_t list = 0; list < lists; ++list) needed += inverted.block_count(list);
+  CHECK(inverted.blocks().size() == needed * inverted.stride_bytes());
+  CHECK(contents() == before);
+  CHECK_NOTHROW(inverted.check(next));
+  inverted.make_room(std::vector<std::uint32_t>(lists, 1));
+  CHECK(contents() == before);
+
   inverted.truncate(100);
   CHECK_NOTHROW(inverted.check(100));
   inverted.rename([](NodeId node) { return 99 - node; });

@@ -36,7 +36,7 @@ double error_of(std::size_t dim, ScalarType type, Metric metric, std::size_t pla
   AlignedBuffer row_scratch;
   rotated.resize(count * codec.padded_dim() * sizeof(float));
   const auto rotated_row = [&](NodeId node) { return rotated.as<float>().data() + node * codec.padded_dim(); };
-  for (NodeId node = 0; node < count; ++node) codec.rotate_row(store.row(node), rotated_row(node), row_scratch);
+  for (NodeId node = 0; node < count; ++node) codec.load_row(store.row(node), rotated_row(node), row_scratch);
   const auto squared_distance = [&](NodeId a, NodeId b) {
     double sum = 0;
     for (std::size_t i = 0; i < codec.padded_dim(); ++i)
