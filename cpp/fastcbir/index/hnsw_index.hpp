@@ -52,7 +52,8 @@ class HnswIndex final : public Index {
     Neighborhood neighborhood;
     std::vector<Neighbor> found;
     PackedCodec::QueryScratch packed;
-    TopK results;
+    SortedTopK results;
+    std::vector<Key> keys;
     Candidates collected;
     std::vector<NodeId> nodes;
     std::vector<float> values;

@@ -20,11 +20,11 @@ namespace {
 // Where a search has its results, as stop policies ask for them.
 struct InTopK {
   static constexpr bool in_frontier = false;
-  const TopK& results;
+  SortedTopK& results;
 
   float kth() const { return results.bound(); }
   void append_values(std::vector<float>& values) const {
-    for (const Neighbor& found : results.unsorted()) values.push_back(found.distance);
+    for (const Neighbor& found : results.sorted()) values.push_back(found.distance);
   }
 };
 struct InBeam {
@@ -137,14 +137,13 @@ void HnswIndex::collect(Neighbor start, std::size_t k, std::size_t ef, const Pac
   GatherExpander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), scratch.query.data())
       .score(nodes.data(), nodes.size(), scratch.values.data());
   progress.distances += static_cast<std::uint32_t>(nodes.size());
-  std::vector<Neighbor>& found = scratch.found;
-  found.clear();
-  for (std::size_t i = 0; i < nodes.size(); ++i) found.push_back({scratch.values[i], nodes[i]});
-  if (found.size() > k) {
-    std::nth_element(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(k), found.end());
-    found.resize(k);
-  }
-  std::sort(found.begin(), found.end());
+  std::vector<Key>& keys = scratch.keys;
+  keys.clear();
+  for (std::size_t i = 0; i < nodes.size(); ++i) keys.push_back(key_of(scratch.values[i], nodes[i]));
+  scratch.results.reset(k);
+  scratch.results.push(keys.data(), keys.size());
+  const auto found = scratch.results.sorted();
+  scratch.found.assign(found.begin(), found.end());
 }
 
 template <class Policies>
@@ -237,7 +236,7 @@ void HnswIndex::search_batch(const Batch& batch) const {
         for (; begin < end; ++begin) {
           space_.prepare(batch.queries + begin * space_.input_bytes(), scratch.query);
           if (scan) {
-            TopK nearest;
+            SortedTopK nearest;
             nearest.reset(batch.k);
             SearchProgress progress;
             scan_lists(NamedScorer(named, vectors_, space_.kernels(), space_.dim(), scratch.query.data()), nullptr,

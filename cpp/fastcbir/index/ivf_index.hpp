@@ -12,7 +12,7 @@
 #include "fastcbir/index/scratch_pool.hpp"
 #include "fastcbir/search/candidates.hpp"
 #include "fastcbir/search/scan_together.hpp"
-#include "fastcbir/search/top_k.hpp"
+#include "fastcbir/search/sorted_top_k.hpp"
 
 namespace fastcbir {
 
@@ -58,7 +58,7 @@ class IvfIndex final : public Index {
     BlockCodec::QueryScratch packed;
     Candidates candidates;
     std::vector<NodeId> named;
-    TopK nearest;
+    SortedTopK nearest;
 
     // Of many queries at once.
     std::vector<PreparedQuery> prepared;

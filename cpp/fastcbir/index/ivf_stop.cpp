@@ -188,7 +188,7 @@ void IvfIndex::trace_batch(const TraceRequest& request, std::span<const NodeId> 
           const auto found = [&] {
             values.clear();
             if (structure_.codec == nullptr) {
-              for (const Neighbor& neighbor : scratch.nearest.unsorted()) values.push_back(neighbor.distance);
+              for (const Neighbor& neighbor : scratch.nearest.sorted()) values.push_back(neighbor.distance);
             } else {
               nodes.clear();
               scratch.candidates.append_nodes(nodes);

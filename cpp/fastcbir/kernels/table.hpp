@@ -116,6 +116,8 @@ struct BeamKernels {
   // for capacity rounded up to 8, of which those from `size` on hold empty_key. May reorder the new keys.
   std::size_t (*insert)(std::uint64_t* keys, std::size_t size, std::size_t capacity, std::uint64_t* added,
                         std::size_t count);
+  // Up to this capacity that is quicker than to collect twice as many keys and drop half of them.
+  std::size_t quick_capacity;
 };
 inline constexpr std::uint64_t empty_key = ~std::uint64_t{0};
 

@@ -16,7 +16,7 @@ class Candidates {
  public:
   void reset(std::size_t wanted) {
     wanted_ = wanted;
-    sorted_ = wanted > 0 && wanted <= most_sorted;
+    sorted_ = wanted > 0 && wanted <= kernels::active().beam.quick_capacity;
     if (sorted_) return beam_.reset(wanted);
     bound_ = wanted == 0 ? -infinity : infinity;
     found_.clear();
@@ -71,8 +71,6 @@ class Candidates {
     bound_ = value_of(found_[wanted_ - 1]);
     found_.resize(wanted_);
   }
-
-  static constexpr std::size_t most_sorted = 128;
 
   SortedBeam beam_;
   bool sorted_ = false;

@@ -11,7 +11,7 @@
 #include "fastcbir/search/neighborhood.hpp"
 #include "fastcbir/search/prefetch.hpp"
 #include "fastcbir/search/progress.hpp"
-#include "fastcbir/search/top_k.hpp"
+#include "fastcbir/search/sorted_top_k.hpp"
 #include "fastcbir/search/visited.hpp"
 #include "fastcbir/storage/graph.hpp"
 #include "fastcbir/storage/vectors.hpp"
@@ -85,7 +85,7 @@ class PackedRecords {
 template <class Frontier>
 class PackedExpander {
  public:
-  PackedExpander(const PackedRecords& records, const Frontier& frontier, const NodeBitset* passing, TopK& results)
+  PackedExpander(const PackedRecords& records, const Frontier& frontier, const NodeBitset* passing, SortedTopK& results)
       : records_(records), frontier_(frontier), passing_(passing), results_(results) {}
 
   FASTCBIR_INLINE void prefetch_node(NodeId node) const { records_.prefetch_node(node); }
@@ -104,7 +104,7 @@ class PackedExpander {
   const PackedRecords& records_;
   const Frontier& frontier_;
   const NodeBitset* passing_;
-  TopK& results_;
+  SortedTopK& results_;
 };
 
 // From so many results on, a visit to each would be too much.

@@ -15,7 +15,7 @@
 #include "fastcbir/search/candidates.hpp"
 #include "fastcbir/search/inverted_scorers.hpp"
 #include "fastcbir/search/progress.hpp"
-#include "fastcbir/search/top_k.hpp"
+#include "fastcbir/search/sorted_top_k.hpp"
 #include "fastcbir/stop/forest.hpp"
 
 namespace fastcbir {
@@ -31,7 +31,7 @@ struct ListStep {
 };
 inline constexpr std::size_t list_step_columns = sizeof(ListStep) / sizeof(float);
 
-inline float kth_of(const TopK& sink, std::size_t) { return sink.bound(); }  // it holds k
+inline float kth_of(const SortedTopK& sink, std::size_t) { return sink.bound(); }  // it holds k
 inline float kth_of(const Candidates& sink, std::size_t k) { return sink.kth(k); }
 
 // Whether to decide after so many lists: a decision costs a part of a list, and later ones are worth less.
