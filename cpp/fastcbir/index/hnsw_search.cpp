@@ -124,7 +124,7 @@ void HnswIndex::collect(Neighbor start, std::size_t k, std::size_t ef, const Pac
                         SearchProgress& progress) const {
   scratch.beam.reset(ef / 2);
   scratch.beam.push(start.distance, start.node);
-  scratch.collected.reset(k / 2 + ef);
+  scratch.collected.reset(k / 2 + ef, Candidates::Keep::with_slack);
   Key first = key_of(start.distance, start.node);
   scratch.collected.push(&first, 1);
   scratch.visited.insert(start.node);

@@ -125,7 +125,7 @@ void IvfIndex::scan_until(Stop& stop, std::size_t cap, std::size_t k, std::size_
   };
   progress.distances += static_cast<std::uint32_t>(survey_lists(query, coded ? &packed : nullptr, scratch));
   scratch.nearest.reset(k);
-  if (coded) scratch.candidates.reset(wanted);
+  if (coded) scratch.candidates.reset(wanted, Candidates::Keep::in_order);
   std::size_t scanned = 0;
   for (std::size_t stage = first_stage; scanned < cap; stage *= 2) {
     const std::size_t until = std::min(stage, cap);

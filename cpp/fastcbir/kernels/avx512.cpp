@@ -41,7 +41,7 @@ constinit const KernelTable avx512_table = {
      {I8::l2, I8::ip, I8::cosine}},
     wide_packed_kernels,
     product_kernels,
-    {&insert_into_beam, longest_in_stretches},
+    {&insert_into_beam, longest_in_registers},
     &forest_in_lanes,
     &nearest_centroids<Lanes>,
     &project<Lanes>,

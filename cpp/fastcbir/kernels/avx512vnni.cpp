@@ -42,7 +42,7 @@ constinit const KernelTable avx512vnni_table = {
      {vnni<true, Metric::l2>, vnni<true, Metric::ip>, vnni<true, Metric::cosine>}},
     wide_packed_kernels,
     product_kernels,
-    {&insert_into_beam, longest_in_stretches},
+    {&insert_into_beam, longest_in_registers},
     &forest_in_lanes,
     &nearest_centroids<Lanes>,
     &project<Lanes>,

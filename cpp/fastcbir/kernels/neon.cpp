@@ -40,7 +40,7 @@ constinit const KernelTable neon_table = {
      {I8::l2, I8::ip, I8::cosine}},
     packed_kernels,
     product_kernels,
-    {&merge_into_beam, 128},
+    {&merge_into_beam, 32},
     &forest_one_by_one,
     &nearest_centroids<Lanes>,
     &project<Lanes>,

@@ -10,13 +10,49 @@
 
 namespace fastcbir {
 
+// Puts the `count` least keys, 1 <= count <= keys.size(), in front, in no order; returns the greatest of them. As
+// std::nth_element, but without branches on what keys are: those are guessed wrong half the time.
+inline Key select_least(std::vector<Key>& keys, std::size_t count, std::vector<Key>& spare) {
+  constexpr std::size_t few = 24;
+  spare.resize(keys.size());
+  std::size_t begin = 0, end = keys.size();  // the boundary lies in between
+  while (end - begin > few) {
+    const Key a = keys[begin], b = keys[begin + (end - begin) / 2], c = keys[end - 1];
+    const Key pivot = std::max(std::min(a, b), std::min(std::max(a, b), c));
+    std::size_t low = begin, high = 0;
+    for (std::size_t i = begin; i < end; ++i) {
+      const Key key = keys[i];
+      keys[low] = key;
+      spare[high] = key;
+      low += key <= pivot ? 1 : 0;
+      high += key <= pivot ? 0 : 1;
+    }
+    std::copy_n(spare.begin(), high, keys.begin() + static_cast<std::ptrdiff_t>(low));
+    if (low == end) break;  // all but equal
+    if (low == count) return *std::max_element(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(count));
+    (low < count ? begin : end) = low;
+  }
+  const auto at = [&](std::size_t i) { return keys.begin() + static_cast<std::ptrdiff_t>(i); };
+  std::nth_element(at(begin), at(count - 1), at(end));
+  return keys[count - 1];
+}
+
 // A sink of scan_lists. Few are kept sorted, in registers where there are some; of many, twice as many as wanted are
 // collected before the farther half is dropped in one go.
 class Candidates {
  public:
-  void reset(std::size_t wanted) {
+  enum class Keep {
+    quickest,
+    in_order,    // up to 128, for kth()
+    with_slack,  // bound() is that of up to twice as many: what was near once is not met again with another estimate
+  };
+  void reset(std::size_t wanted, Keep keep = Keep::quickest) {
+    constexpr std::size_t most_in_order = 128;
     wanted_ = wanted;
-    sorted_ = wanted > 0 && wanted <= kernels::active().beam.quick_capacity;
+    const std::size_t most_sorted = keep == Keep::quickest   ? kernels::active().beam.quick_capacity
+                                    : keep == Keep::in_order ? most_in_order
+                                                             : 0;
+    sorted_ = wanted > 0 && wanted <= most_sorted;
     if (sorted_) return beam_.reset(wanted);
     bound_ = wanted == 0 ? -infinity : infinity;
     found_.clear();
@@ -67,8 +103,7 @@ class Candidates {
 
  private:
   void cut() {
-    std::nth_element(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(wanted_ - 1), found_.end());
-    bound_ = value_of(found_[wanted_ - 1]);
+    bound_ = value_of(select_least(found_, wanted_, spare_));
     found_.resize(wanted_);
   }
 
@@ -78,6 +113,7 @@ class Candidates {
   std::size_t room_ = 0;
   float bound_ = infinity;
   std::vector<Key> found_;
+  std::vector<Key> spare_;
 };
 
 }  // namespace fastcbir

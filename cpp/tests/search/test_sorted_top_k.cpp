@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "fastcbir/core/rng.hpp"
+#include "fastcbir/search/candidates.hpp"
 #include "fastcbir/search/sorted_top_k.hpp"
 
 using namespace fastcbir;
@@ -41,6 +42,29 @@ TEST_CASE("the k nearest of a stream, in order, those of smaller nodes where val
         }
         if (count >= k && k > 0) CHECK(nearest.bound() == found.back().distance);
         if (count < k) CHECK(nearest.bound() == infinity);
+      }
+    }
+  }
+}
+
+TEST_CASE("the least keys come to the front, whatever their order") {
+  std::vector<Key> spare;
+  for (const std::size_t size : {1, 2, 24, 25, 60, 316, 1000}) {
+    for (const int kind : {0, 1, 2, 3}) {
+      std::vector<Key> keys;
+      for (std::size_t i = 0; i < size; ++i) {
+        const std::uint64_t random[] = {mix64(i), i, size - i, mix64(i) % 3};
+        keys.push_back(random[kind]);
+      }
+      std::vector<Key> sorted = keys;
+      std::sort(sorted.begin(), sorted.end());
+      for (std::size_t count = 1; count <= size; count += 1 + size / 17) {
+        std::vector<Key> some = keys;
+        CHECK(select_least(some, count, spare) == sorted[count - 1]);
+        std::sort(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(count));
+        CHECK(std::equal(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(count), sorted.begin()));
+        std::sort(some.begin(), some.end());
+        CHECK(some == sorted);
       }
     }
   }
