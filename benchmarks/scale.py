@@ -27,6 +27,8 @@ from fastcbir.list_plan import plan_lists
 Array = NDArray[Any]
 _BLOCK = 32
 _TERMS = ("a query", "a block", "a row", "a row, each doubling of the working set")
+_GRAPH_LISTS = 4096
+_GRAPH_ROWS, _GRAPH_ROWS_A_LIST = 450, 10
 _CACHED = 2**20  # up to here nothing is farther away than the second-level cache
 
 
@@ -64,9 +66,15 @@ def features(blocks: float, rows: float, working_set: float) -> list[float]:
     return [1.0, blocks, rows, rows * doublings]
 
 
-def centroid_rows(nprobe: int) -> int:
-    """Centroids compared exactly after their codes."""
-    return nprobe + nprobe // 2 + 8
+def centroid_work(nlist: int, nprobe: int) -> tuple[float, float]:
+    """Blocks of centroids' codes and centroids compared exactly, to find the lists to visit.
+
+    From 4,096 lists on a graph over the centroids finds them (where they are less than a sixteenth of all),
+    which compares _GRAPH_ROWS + _GRAPH_ROWS_A_LIST * nprobe of them: counted with 16,384 and 65,536 lists.
+    """
+    if nlist < _GRAPH_LISTS or nprobe * 16 > nlist:
+        return nlist / _BLOCK, nprobe + nprobe // 2 + 8
+    return 0, _GRAPH_ROWS + _GRAPH_ROWS_A_LIST * nprobe
 
 
 def measured(
@@ -95,9 +103,10 @@ def measured(
             for query in queries:
                 index.search(query, k=10, nprobe=nprobe, rerank=rerank, threads=1)
             best = min(best, time.thread_time() - start)
-        estimated = float(hits.cost.mean()) - nlist
         # A list's last block is half full on average.
-        blocks = estimated / _BLOCK + nprobe / 2 + nlist / _BLOCK
+        centroid_blocks, centroid_rows = centroid_work(nlist, nprobe)
+        estimated = float(hits.cost.mean()) - (nlist if centroid_blocks else centroid_rows)
+        blocks = estimated / _BLOCK + nprobe / 2 + centroid_blocks
         points.append(
             Point(
                 len(vectors),
@@ -105,7 +114,7 @@ def measured(
                 nprobe,
                 rerank,
                 round(blocks, 1),
-                rerank + centroid_rows(nprobe),
+                rerank + centroid_rows,
                 index.memory_bytes,
                 round(recall, 4),
                 round(best / len(queries) * 1e6, 2),
@@ -133,21 +142,48 @@ def fit(points: list[Point]) -> Array:
     return found / scale
 
 
-def predicted(coefficients: Array, blocks: float, rows: float, working_set: float) -> float:
-    """Microseconds."""
-    return float(np.dot(coefficients, features(blocks, rows, working_set)))
+@dataclass(frozen=True)
+class Memory:
+    """Where lists are beyond the caches, reading their codes may take longer than scoring them."""
+
+    cache: float  # bytes
+    stream: float  # bytes a microsecond; 0: never the bottleneck
+
+    def block_cost(self, dim: int, list_bytes: float) -> float:
+        """The least that a block can take: microseconds."""
+        return block_bytes(dim) / self.stream if self.stream and list_bytes > self.cache else 0.0
 
 
-def foretold(coefficients: Array, vectors: int, dim: int, nlist: int, nprobe: int, rerank: int) -> str:
+def block_bytes(dim: int) -> int:
+    """Of 32 vectors in a list, codes of 2 bits: factors, codes and numbers."""
+    return 256 + 2 * -(-dim // 16) * 64
+
+
+def predicted(
+    coefficients: Array,
+    blocks: float,
+    rows: float,
+    working_set: float,
+    least_block: float = 0.0,
+) -> float:
+    """Microseconds; a block takes least_block at least."""
+    priced = np.array(coefficients, dtype=float)
+    priced[1] = max(priced[1], least_block)
+    return float(np.dot(priced, features(blocks, rows, working_set)))
+
+
+def foretold(
+    coefficients: Array, memory: Memory, vectors: int, dim: int, nlist: int, nprobe: int, rerank: int
+) -> str:
     """A line of the table for sets that no machine at hand holds: float32, codes of 2 bits."""
     plan = plan_lists(vectors, dim, "float32", 2**62, nlist=nlist, codecs=("rabitq2",))
-    blocks = (nprobe * vectors / nlist + nlist) / _BLOCK + nprobe / 2
-    rows = rerank + centroid_rows(nprobe)
-    took = predicted(coefficients, blocks, rows, plan.resident_bytes)
+    centroids, rows = centroid_work(nlist, nprobe)
+    rows += rerank
+    blocks = centroids + nprobe * vectors / nlist / _BLOCK + nprobe / 2
     lists = plan.resident_bytes - vectors * -(-dim * 4 // 64) * 64
-    centroids = nlist / _BLOCK
+    took = predicted(coefficients, blocks, rows, plan.resident_bytes, memory.block_cost(dim, lists))
     return (
-        f"| {vectors:,} | {nlist:,} | {nprobe} | {centroids:,.0f} + {blocks - centroids:,.0f} | {rows} "
+        f"| {vectors:,} | {nlist:,} | {nprobe} | {centroids:,.0f} + {blocks - centroids:,.0f} | {rows:.0f} "
         f"| {took / 1000:.2f} ms | {lists / 1e9:.1f} GB | {(plan.resident_bytes - lists) / 1e9:.0f} GB |"
     )
 
@@ -163,10 +199,15 @@ def main() -> None:
     parser.add_argument(
         "--vectors", type=Path, help="(N, dim) .npy to take the small sets from; no check then"
     )
+    parser.add_argument("--cache", type=float, default=32, help="MiB of the last-level cache")
+    parser.add_argument(
+        "--stream", type=float, default=0, help="GB/s at which lists come from memory; 0: as fast as scored"
+    )
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="write points, coefficients and predictions as JSON")
     args = parser.parse_args()
+    memory = Memory(args.cache * 2**20, args.stream * 1000)
     settings = [(nprobe, rerank) for nprobe in (4, 8, 16, 32, 64) for rerank in (20, 60)]
     points: list[Point] = []
     if args.vectors:
@@ -184,19 +225,24 @@ def main() -> None:
         print(f"{name}: {value * 1000:.1f} ns")
     for vectors_to_come in (10**8, 10**9):
         for nlist in (round(2 * vectors_to_come**0.5), round((64 * vectors_to_come) ** 0.5)):
-            print(foretold(coefficients, vectors_to_come, args.dim, nlist, 64, 60))
+            print(foretold(coefficients, memory, vectors_to_come, args.dim, nlist, 64, 60))
     check: list[Point] = []
     if args.check:
         large = clustered(args.check, args.dim, 2)
         check = measured(large, queries, settings, args.rounds, args.check_nlist)
+
+    def said(p: Point) -> float:
+        lists = p.working_set - p.vectors * -(-args.dim * 4 // 64) * 64
+        least_block = memory.block_cost(args.dim, lists)
+        return predicted(coefficients, p.blocks, p.rows, p.working_set, least_block)
+
     for kind, some in (("fitted", points), ("foretold", check)):
-        errors = [predicted(coefficients, p.blocks, p.rows, p.working_set) / p.microseconds - 1 for p in some]
+        errors = [said(p) / p.microseconds - 1 for p in some]
         if errors:
             mean, worst = np.mean(np.abs(errors)), max(errors, key=abs)
             print(f"{kind}: error {mean:.1%} on average, {worst:+.1%} at worst")
     for p in check:
-        said = predicted(coefficients, p.blocks, p.rows, p.working_set)
-        print(f"  nprobe {p.nprobe}, rerank {p.rerank}: {p.microseconds} us, foretold {said:.1f}")
+        print(f"  nprobe {p.nprobe}, rerank {p.rerank}: {p.microseconds} us, foretold {said(p):.1f}")
     if args.out:
         report = {
             "machine": describe_machine(["fastcbir"], ["python", "-m", "benchmarks.scale", *sys.argv[1:]]),

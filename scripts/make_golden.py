@@ -24,12 +24,18 @@ def main() -> int:
     replacement = rng.standard_normal((1, 20)).astype(np.float32)
     if not (FOLDER / "queries.npy").exists():
         np.save(FOLDER / "queries.npy", queries)
-    for method in (fc.Flat(), fc.Hnsw(m=4, ef_construction=40), fc.Ivf(nlist=5), fc.Imi(bits=1)):
-        index = fc.Index(20, method)
+    for name, method, metric in (
+        ("flat", fc.Flat(), "l2"),
+        ("hnsw", fc.Hnsw(m=4, ef_construction=40), "l2"),
+        ("ivf", fc.Ivf(nlist=5), "l2"),
+        ("imi", fc.Imi(bits=1), "l2"),
+        ("ivf-product", fc.Ivf(nlist=5, codec="pq6"), "cosine"),
+    ):
+        index = fc.Index(20, method, metric=metric)
         index.add(vectors, np.arange(120) * 3 + 1, threads=1)
         index.remove([1, 4])
         index.update(replacement, [7], threads=1)
-        path = FOLDER / f"{type(method).__name__.lower()}-v{VERSION}.fcx"
+        path = FOLDER / f"{name}-v{VERSION}.fcx"
         if path.exists():
             print(f"{path} is there already")
             continue

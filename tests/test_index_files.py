@@ -153,7 +153,7 @@ def test_foreign_and_future_files(tmp_path: Path) -> None:
 
 def test_golden_files_are_read_for_ever() -> None:
     queries = np.load(GOLDEN / "queries.npy")
-    for kind in KINDS:
+    for kind in (*KINDS, "ivf-product"):
         expected = np.load(GOLDEN / f"{kind}-v1.npz")
         index = fc.load(GOLDEN / f"{kind}-v1.fcx")
         hits = index.search(queries, k=5, ef=200)

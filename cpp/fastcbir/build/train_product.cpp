@@ -36,7 +36,7 @@ Placed place(const Space& space, const Partition& partition, const VectorStore& 
 
 float typical_reach(const Space& space, const Partition& partition, const VectorStore& sample, std::size_t threads) {
   if (space.metric() != Metric::cosine || bytes_of(space.type()) == 1) return 1;
-  constexpr std::size_t most = 10'000;
+  constexpr std::size_t most = 2'000;
   const Placed placed = place(space, partition, sample, most, 0, threads);
   AlignedBuffer centroid;
   centroid.resize(space.stride_bytes());
