@@ -132,6 +132,21 @@ ALGORITHMS = [
         )
     ),
     entry(
+        "ivf-f16",
+        "Ivf",
+        {"dtype": "float16"},
+        queries=_LISTS,
+        note="as ivf, the vectors in half precision: half their memory",
+    ),
+    entry(
+        "ivf-pq16",
+        "Ivf",
+        {"codec": "pq16"},
+        queries=_LISTS,
+        note="product codes of 16 bytes a vector, exact distances in the result",
+        min_dim=16,
+    ),
+    entry(
         "imi",
         "Imi",
         {"bits": 5},

@@ -50,7 +50,7 @@ class LoadedBlock {
 
 // A sample of rows tells the scale of their distances to their centroids.
 void choose_unit(ListStructure& structure, const VectorStore& rows, std::span<const BlockName> blocks) {
-  constexpr std::size_t sampled_blocks = 200;
+  constexpr std::size_t sampled_blocks = 50;
   LoadedBlock loaded;
   double sum = 0;
   std::size_t count = 0;
