@@ -80,6 +80,7 @@ IN_A = ("--album", "a.fcbir")
         (["search", "photos/1.jpg", *IN_A, "--glob", ""], USAGE, "'--glob'"),
         (["search", "photos/1.jpg", *IN_A, "--json", "--open"], USAGE, "--json prints no page"),
         (["search", "photos/1.jpg", *IN_A, "--html", "nowhere/x.html"], USAGE, "its folder does not exist"),
+        (["search", "photos/1.jpg", *IN_A, "--html", "photos/2.jpg"], USAGE, "ending in .html or .htm"),
         (["search"], USAGE, "IMAGE"),
         (["info"], ALBUM, "there is no album yet"),
         (["remove", "*.png", *IN_A], FAILED, "no photo of the album matches *.png"),

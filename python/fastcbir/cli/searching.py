@@ -65,6 +65,9 @@ def search(wanted: Wanted, album: Path | None, *, json: bool, html: Path | None,
     from fastcbir.extract.decode import DecodeError
     from fastcbir.image_index import Text
 
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):
+        # Also for a photo's sake that was meant as IMAGE: it would be written over.
+        raise CommandError(f"can't write a page to {html}: expected a name ending in .html or .htm", USAGE)
     if html is not None and not html.expanduser().absolute().parent.is_dir():
         raise CommandError(f"can't write {html}: its folder does not exist", USAGE)
     with open_album(album, writing=bool(wanted.verify) and os.access(album_path(album), os.W_OK)) as photos:
