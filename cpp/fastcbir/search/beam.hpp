@@ -32,13 +32,7 @@ class SortedBeam {
 
   // Takes in those keys that are near enough; may overwrite them.
   void push(Key* added, std::size_t count) {
-    const Key limit = bound_key(worst_);
-    std::size_t near = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      const Key key = added[i];
-      added[near] = key;
-      near += key < limit ? 1 : 0;
-    }
+    const std::size_t near = keep_below(added, count, bound_key(worst_));
     if (near == 0) return;
     // A beam that is not full is as long as what it holds.
     const std::size_t length = std::min(size_ + near, capacity_);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 
 #include "fastcbir/core/types.hpp"
@@ -30,5 +31,16 @@ inline NodeId node_of(Key key) { return static_cast<NodeId>(static_cast<std::uin
 inline Neighbor neighbor_of(Key key) { return {value_of(key), node_of(key)}; }
 // A key that nothing of this value or above is smaller than.
 inline Key bound_key(float value) { return Key{ordered_bits(value)} << 32; }
+
+// Those keys that are below the limit, to the front in their order, without a branch on what they are; their number.
+inline std::size_t keep_below(Key* keys, std::size_t count, Key limit) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Key key = keys[i];
+    keys[kept] = key;
+    kept += key < limit ? 1 : 0;
+  }
+  return kept;
+}
 
 }  // namespace fastcbir

@@ -127,12 +127,8 @@ class CollectingExpander {
         [&](NodeId neighbor) { return visited.insert(neighbor); }, neighborhood.keys.data(),
         [&](const Key* keys, std::size_t count) {
           Key near[kernels::packed_neighbors];
-          const Key limit = bound_key(collected_.bound());
-          std::size_t near_count = 0;
-          for (std::size_t i = 0; i < count; ++i) {
-            near[near_count] = keys[i];
-            near_count += keys[i] < limit ? 1 : 0;
-          }
+          std::copy_n(keys, count, near);
+          const std::size_t near_count = keep_below(near, count, bound_key(collected_.bound()));
           if (near_count > 0) collected_.push(near, near_count);
         });
   }

@@ -57,12 +57,7 @@ class SortedTopK {
     const bool full = size_ == capacity_;
     if (full && capacity_ == 0) return;
     const Key limit = full ? keys()[size_ - 1] : kernels::empty_key;
-    std::size_t near = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      const Key key = added[i];
-      added[near] = key;
-      near += key < limit ? 1 : 0;
-    }
+    const std::size_t near = keep_below(added, count, limit);
     if (near == 0) return;
     // What is not full is as long as what it holds.
     const std::size_t length = std::min(size_ + near, capacity_);
