@@ -14,31 +14,31 @@ class RotatedRows {
  public:
   RotatedRows(const PackedCodec& codec, const VectorStore& vectors) : codec_(codec), vectors_(vectors) {
     rows_.resize((1 + kernels::packed_neighbors) * codec.padded_dim() * sizeof(float));
+    for (std::size_t i = 0; i < kernels::packed_neighbors; ++i) neighbors_[i] = at(1 + i);
   }
 
-  void set_base(NodeId node) { rotate(node, 0); }
-  const float* base() const { return rows_.as<float>().data(); }
-  // Those that `slots` names, up to the first empty one.
-  std::span<const float* const> neighbors(const std::uint32_t* slots) {
-    std::size_t count = 0;
-    for (; count < kernels::packed_neighbors && slots[count] != no_node; ++count) {
-      neighbors_[count] = rotate(slots[count], 1 + count);
+  // `node` and the neighbours that `slots` names, up to the first empty one.
+  void load(NodeId node, const std::uint32_t* slots) {
+    stored_[0] = vectors_.row(node);
+    count_ = 0;
+    for (; count_ < kernels::packed_neighbors && slots[count_] != no_node; ++count_) {
+      stored_[1 + count_] = vectors_.row(slots[count_]);
     }
-    return {neighbors_, count};
+    codec_.load_rows({stored_, 1 + count_}, rows_.as<float>().data(), scratch_);
   }
+  const float* base() const { return at(0); }
+  std::span<const float* const> neighbors() const { return {neighbors_, count_}; }
 
  private:
-  const float* rotate(NodeId node, std::size_t at) {
-    float* const to = rows_.as<float>().data() + at * codec_.padded_dim();
-    codec_.load_row(vectors_.row(node), to, scratch_);
-    return to;
-  }
+  const float* at(std::size_t place) const { return rows_.as<float>().data() + place * codec_.padded_dim(); }
 
   const PackedCodec& codec_;
   const VectorStore& vectors_;
   AlignedBuffer rows_;
   AlignedBuffer scratch_;
+  const std::byte* stored_[1 + kernels::packed_neighbors];
   const float* neighbors_[kernels::packed_neighbors];
+  std::size_t count_ = 0;
 };
 
 // A sample of links tells the scale of distances; 0 with none yet: then codes can wait for the next vectors.
@@ -51,9 +51,9 @@ float typical_unit(const PackedCodec& codec, const VectorStore& vectors, const G
   bool any = false;
   for (std::size_t i = 0; i < nodes.size(); i += std::max<std::size_t>(1, nodes.size() / sampled_nodes)) {
     const std::uint32_t* slots = links.block(nodes[i], 0);
-    rows.set_base(nodes[i]);
     for (std::size_t first = 0; first < links.capacity(0); first += kernels::packed_neighbors) {
-      for (const float* row : rows.neighbors(slots + first)) {
+      rows.load(nodes[i], slots + first);
+      for (const float* row : rows.neighbors()) {
         any = true;
         const float distance2 = squared_distance(rows.base(), row, codec.padded_dim());
         if (distance2 > 0) distances.push_back(distance2);
@@ -87,9 +87,9 @@ void pack_codes(PackedCodec& codec, const VectorStore& vectors, GraphLinks& link
     for (; begin < end; ++begin) {
       const std::uint32_t* slots = links.block(nodes[begin], 0);
       std::byte* block = links.payload(nodes[begin]);
-      rows.set_base(nodes[begin]);
       for (std::size_t first = 0; first < links.capacity(0); first += kernels::packed_neighbors) {
-        codec.pack(rows.base(), rows.neighbors(slots + first), block, workspace);
+        rows.load(nodes[begin], slots + first);
+        codec.pack(rows.base(), rows.neighbors(), block, workspace);
         block += block_bytes;
       }
     }

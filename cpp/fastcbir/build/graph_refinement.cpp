@@ -3,16 +3,28 @@
 #include <algorithm>
 #include <vector>
 
+#include "fastcbir/build/graph_packing.hpp"
 #include "fastcbir/build/graph_walk.hpp"
 #include "fastcbir/core/rng.hpp"
+#include "fastcbir/search/packed_expander.hpp"
 #include "fastcbir/stop/policy.hpp"
 
 namespace fastcbir {
 namespace {
 
-// How many near nodes a node meets. In many dimensions few of them: what they leave free goes to far nodes, without which
-// queries that are far from everything lose their way there.
-std::size_t met_in(std::size_t dim) { return dim <= 256 ? 80 : 16; }
+// Up to here many near neighbours are good ones.
+constexpr std::size_t most_dense_dim = 256;
+
+// A node meets so many near nodes, found by so many visits. In many dimensions few of them: what they leave free goes to
+// far nodes, without which queries that are far from everything lose their way there.
+struct Meeting {
+  std::size_t nodes;
+  std::size_t visits;
+};
+Meeting meeting_of(std::size_t dim, std::size_t ef_construction) {
+  if (dim > most_dense_dim) return {16, 32};
+  return {std::max<std::size_t>(16, ef_construction * 4 / 5), std::max<std::size_t>(16, ef_construction * 2 / 5)};
+}
 // How many at most are looked at in the end.
 constexpr std::size_t most_candidates = 200;
 // One place in so many is kept for far nodes, for which so many are drawn by lot.
@@ -26,15 +38,11 @@ constexpr float filling_alphas2[] = {1.0f, 1.44f, 2.25f};
 constexpr float far_alphas2[] = {1.44f};
 
 struct Candidate {
-  float distance2;
   NodeId node;
-  std::uint32_t compared = 0;  // with so many of those chosen
-  float occlusion = 0;         // the largest of distance2 over the square of the distance to a chosen one
-  bool chosen = false;
-
-  bool operator<(const Candidate& other) const {
-    return distance2 != other.distance2 ? distance2 < other.distance2 : node < other.node;
-  }
+  std::uint32_t compared;  // with so many of those chosen
+  float distance2;
+  float nearest;  // kernel value of the nearest of those
+  bool chosen;
 };
 
 bool contains(const std::vector<NodeId>& nodes, NodeId node) {
@@ -48,17 +56,22 @@ void keep_different(std::vector<NodeId>& nodes) {
 
 class Refiner {
  public:
-  Refiner(const Space& space, const VectorStore& vectors, const GraphLinks& links)
-      : space_(space), vectors_(vectors), links_(links) {}
+  Refiner(const Space& space, const VectorStore& vectors, const PackedCodec& codec, const GraphLinks& links,
+          Meeting meeting)
+      : space_(space), vectors_(vectors), codec_(codec), links_(links), meeting_(meeting) {}
 
   struct Worker {
     PreparedQuery base_row;
     PreparedQuery other_row;
     VisitedSet visited;
     SortedBeam beam;
+    Candidates collected;
+    PackedCodec::QueryScratch packed;
     Neighborhood neighborhood;
     std::vector<NodeId> nodes;
     std::vector<float> values;
+    std::vector<Key> keys;
+    std::vector<Key> spare;
     std::vector<Candidate> candidates;
     std::vector<NodeId> chosen;
     std::vector<NodeId> drawn;
@@ -71,18 +84,21 @@ class Refiner {
 
   // What a search for the node itself finds are its candidates.
   void meet(NodeId node, Worker& worker) const {
-    const GatherExpander expander = expander_of(node, worker);
+    const RowQuery query = space_.row_query(vectors_.row(node), worker.base_row);
+    const kernels::PackedQuery packed = codec_.prepare(query.data, worker.packed);
+    const PackedRecords records(links_, vectors_, space_.kernels(), space_.dim(), query.data, kernels::active().packed,
+                                packed);
     worker.visited.begin(links_.size());
     worker.visited.insert(node);
-    worker.beam.reset(met_in(space_.dim()));
-    worker.beam.push(expander.value(node), node);
+    worker.beam.reset(meeting_.visits);
+    worker.beam.push(records.value(node), node);
+    worker.collected.reset(meeting_.nodes, Candidates::Keep::with_slack);
     SearchProgress progress;
-    greedy_search(expander, worker.visited, worker.beam, NeverStop{}, progress, worker.neighborhood);
-    worker.candidates.clear();
-    for (std::size_t rank = 0; rank < worker.beam.size(); ++rank) {
-      const Neighbor found = worker.beam[rank];
-      if (found.node != node) worker.candidates.push_back({squared(found.distance), found.node});
-    }
+    greedy_search(CollectingExpander(records, worker.beam, worker.collected), worker.visited, worker.beam, NeverStop{},
+                  progress, worker.neighborhood);
+    worker.nodes.clear();
+    worker.collected.for_each([&](NodeId found) { worker.nodes.push_back(found); });
+    meet_named(node, worker.nodes, meeting_.nodes, worker);
   }
 
   // Draws the nodes that those of the slice from `first` on are to meet.
@@ -94,33 +110,35 @@ class Refiner {
     keep_different(worker.drawn);
   }
 
-  // The nearest of `nodes`, all different, are its candidates.
-  void meet_named(NodeId node, const std::vector<NodeId>& nodes, Worker& worker) const {
+  // The nearest `most` of `nodes`, all different, are its candidates.
+  void meet_named(NodeId node, const std::vector<NodeId>& nodes, std::size_t most, Worker& worker) const {
     worker.values.resize(nodes.size());
     expander_of(node, worker).score(nodes.data(), nodes.size(), worker.values.data());
-    worker.candidates.clear();
+    std::vector<Key>& keys = worker.keys;
+    keys.clear();
     for (std::size_t i = 0; i < nodes.size(); ++i) {
-      if (nodes[i] != node) worker.candidates.push_back({squared(worker.values[i]), nodes[i]});
+      if (nodes[i] != node) keys.push_back(key_of(worker.values[i], nodes[i]));
     }
-    if (worker.candidates.size() > most_candidates) {
-      std::nth_element(worker.candidates.begin(), worker.candidates.begin() + most_candidates, worker.candidates.end());
-      worker.candidates.resize(most_candidates);
+    if (keys.size() > most) {
+      select_least(keys, most, worker.spare);
+      keys.resize(most);
+    }
+    std::sort(keys.begin(), keys.end());
+    worker.candidates.clear();
+    for (const Key key : keys) {
+      worker.candidates.push_back({node_of(key), 0, squared(value_of(key)), infinity, false});
     }
   }
 
   // Adds candidates to `worker.chosen` until there are `room`.
   template <class Alphas>
   void choose(const Alphas& alphas2, std::size_t room, Worker& worker) const {
-    std::sort(worker.candidates.begin(), worker.candidates.end());
-    for (Candidate& candidate : worker.candidates) {
-      candidate.chosen = contains(worker.chosen, candidate.node);
-    }
     for (const float alpha2 : alphas2) {
       for (Candidate& candidate : worker.candidates) {
         if (worker.chosen.size() >= room) return;
         if (candidate.chosen || is_occluded(candidate, alpha2, worker)) continue;
         candidate.chosen = true;
-        worker.chosen.push_back(candidate.node);
+        if (!contains(worker.chosen, candidate.node)) worker.chosen.push_back(candidate.node);
       }
     }
   }
@@ -138,37 +156,42 @@ class Refiner {
   bool is_occluded(Candidate& candidate, float alpha2, Worker& worker) const {
     constexpr std::size_t group = 4;
     const std::size_t count = worker.chosen.size();
-    if (candidate.occlusion > alpha2 || candidate.compared == count) return candidate.occlusion > alpha2;
+    const auto occluded = [&] { return candidate.distance2 > alpha2 * squared(candidate.nearest); };
+    if (candidate.compared == count || occluded()) return occluded();
     const RowQuery query = space_.row_query(vectors_.row(candidate.node), worker.other_row);
-    while (candidate.compared < count && candidate.occlusion <= alpha2) {
+    do {
       const void* rows[group];
       for (std::size_t i = 0; i < group; ++i) {
         rows[i] = vectors_.row(worker.chosen[std::min(candidate.compared + i, count - 1)]);
       }
       float values[group];
       space_.kernels().gather4(query.data, rows, space_.dim(), values);
-      for (const float value : values) {
-        const float between2 = squared(value * query.scale);
-        if (candidate.distance2 <= between2) continue;
-        candidate.occlusion = std::max(candidate.occlusion, between2 > 0 ? candidate.distance2 / between2 : infinity);
-      }
+      const float nearest = std::min(std::min(values[0], values[1]), std::min(values[2], values[3]));
+      candidate.nearest = std::min(candidate.nearest, nearest * query.scale);
       candidate.compared = static_cast<std::uint32_t>(std::min(candidate.compared + group, count));
-    }
-    return candidate.occlusion > alpha2;
+    } while (candidate.compared < count && !occluded());
+    return occluded();
   }
 
   const Space& space_;
   const VectorStore& vectors_;
+  const PackedCodec& codec_;
   const GraphLinks& links_;
+  Meeting meeting_;
 };
 
 }  // namespace
 
-void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& graph, std::size_t threads,
-                  Monitor* monitor) {
+std::size_t draft_ef(std::size_t dim, std::size_t ef_construction) {
+  constexpr std::size_t least = 64;
+  return dim > most_dense_dim ? ef_construction : std::max(ef_construction / 2, std::min(ef_construction, least));
+}
+
+void refine_links(const Space& space, const VectorStore& vectors, PackedCodec& codec, HnswGraph& graph,
+                  std::size_t ef_construction, std::size_t threads, Monitor* monitor) {
   const std::size_t size = graph.links.size();
   const std::size_t room = graph.links.capacity(0);
-  const Refiner refiner(space, vectors, graph.links);
+  const Refiner refiner(space, vectors, codec, graph.links, meeting_of(space.dim(), ef_construction));
   threads = resolve_threads(threads);
   std::vector<Refiner::Worker> workers(threads);
   for (Refiner::Worker& worker : workers) worker.neighborhood.reserve(max_links);
@@ -176,6 +199,8 @@ void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& gra
   PartMonitor forward(monitor, 0, size, 2 * size);
   PartMonitor filling(monitor, size, size, 2 * size);
   const std::vector<NodeId> order = nodes_along_links(graph);
+  pack_codes(codec, vectors, graph.links, order, threads);
+  if (codec.unit() == 0) return;                     // nobody has a neighbour
   std::vector<NodeId> wanted(size * room, no_node);  // whom each node would link to
   parallel_for(size, slice, threads, &forward, [&](std::size_t at, std::size_t begin, std::size_t end) {
     for (; begin < end; ++begin) {
@@ -213,9 +238,9 @@ void refine_links(const Space& space, const VectorStore& vectors, HnswGraph& gra
       worker.nodes.insert(worker.nodes.end(), wanting.begin() + static_cast<std::ptrdiff_t>(begins[node]),
                           wanting.begin() + static_cast<std::ptrdiff_t>(begins[node + 1]));
       keep_different(worker.nodes);
-      refiner.meet_named(node, worker.nodes, worker);
+      refiner.meet_named(node, worker.nodes, most_candidates, worker);
       refiner.choose(filling_alphas2, room - room / far_part, worker);
-      refiner.meet_named(node, worker.drawn, worker);
+      refiner.meet_named(node, worker.drawn, far_drawn, worker);
       refiner.choose(far_alphas2, room, worker);
       graph.links.set(node, 0, worker.chosen);
     }

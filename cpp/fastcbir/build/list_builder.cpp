@@ -26,17 +26,17 @@ class LoadedBlock {
             const std::byte* centroid, float reach) {
     const std::size_t width = codec.padded_dim();
     loaded_.resize((1 + InvertedLists::block_nodes) * width * sizeof(float));
-    float* to = loaded_.as<float>().data();
-    codec.load_row(centroid, to, scratch_);
-    for (std::size_t d = 0; d < width; ++d) to[d] *= reach;
+    float* const to = loaded_.as<float>().data();
+    stored_.assign(1, centroid);
     nodes_.clear();
     const std::size_t first = block.at * InvertedLists::block_nodes;
     const std::size_t end = std::min(lists.size(block.list), first + InvertedLists::block_nodes);
     for (std::size_t i = first; i < end; ++i) {
-      to += width;
-      codec.load_row(rows.row(lists.node(block.list, i)), to, scratch_);
-      nodes_.push_back(to);
+      nodes_.push_back(to + stored_.size() * width);
+      stored_.push_back(rows.row(lists.node(block.list, i)));
     }
+    codec.load_rows(stored_, to, scratch_);
+    for (std::size_t d = 0; d < width; ++d) to[d] *= reach;
   }
   const float* centroid() const { return loaded_.as<float>().data(); }
   std::span<const float* const> nodes() const { return nodes_; }
@@ -45,6 +45,7 @@ class LoadedBlock {
   AlignedBuffer centroid_;
   AlignedBuffer loaded_;
   AlignedBuffer scratch_;
+  std::vector<const std::byte*> stored_;
   std::vector<const float*> nodes_;
 };
 

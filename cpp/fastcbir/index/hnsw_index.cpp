@@ -84,10 +84,15 @@ HnswIndex::HnswIndex(const Space& space, const io::Reader& reader, bool mapped, 
 }
 
 ParallelOutcome HnswIndex::insert_rows(std::size_t first, const WorkOptions& options) {
+  const std::size_t count = vectors_.size() - first;
+  HnswParams params = params_;
+  if (wants_refining(count)) {
+    params.ef_construction = static_cast<std::uint32_t>(draft_ef(space_.dim(), params.ef_construction));
+  }
   codes_ready_.store(false);
-  graph_.links.append(draw_levels(params_, first, vectors_.size() - first));
+  graph_.links.append(draw_levels(params_, first, count));
   if (codec_ != nullptr) stale_.resize(vectors_.size());
-  HnswBuilder builder(params_, space_, vectors_, graph_);
+  HnswBuilder builder(params, space_, vectors_, graph_);
   const ParallelOutcome outcome = builder.insert(first, vectors_.size(), options.threads, options.monitor);
   mark_stale(builder);
   unchecked_ += outcome.completed;
@@ -124,13 +129,13 @@ bool HnswIndex::wants_refining(std::size_t more) const {
 }
 
 std::size_t HnswIndex::finishing_work(std::size_t more) const {
-  return wants_refining(more) ? (graph_.links.size() + more) * 3 / 4 : 0;
+  return wants_refining(more) ? graph_.links.size() + more : 0;
 }
 
 void HnswIndex::refine(const WorkOptions& options) {
   if (!wants_refining(0)) return;
   stale_ = NodeBitset(graph_.links.size(), true);
-  refine_links(space_, vectors_, graph_, options.threads, options.monitor);
+  refine_links(space_, vectors_, *codec_, graph_, params_.ef_construction, options.threads, options.monitor);
   unrefined_ = 0;
 }
 
@@ -146,8 +151,8 @@ void HnswIndex::reconnect(HnswBuilder& builder, std::size_t threads) {
 }
 
 void HnswIndex::pack_stale(std::size_t threads) {
-  std::vector<NodeId> nodes;
-  stale_.for_each([&](std::size_t node) { nodes.push_back(static_cast<NodeId>(node)); });
+  std::vector<NodeId> nodes = nodes_along_links(graph_);
+  std::erase_if(nodes, [&](NodeId node) { return !stale_[node]; });
   pack_codes(*codec_, vectors_, graph_.links, nodes, threads);
   if (codec_->unit() == 0) return;
   // New ones are needed when nodes have moved, or far more have come.

@@ -157,8 +157,9 @@ struct KernelTable {
   // row_count is a multiple of panel_rows.
   void (*nearest)(const CentroidPanels& panels, const float* rows, std::size_t row_stride_bytes, std::size_t row_count,
                   float* least, std::uint32_t* found);
-  // projected[j] = the sum of values[i] columns[i * count + j]; count is a multiple of 16; all are 64-byte aligned.
-  void (*project)(const float* columns, const float* values, std::size_t count, float* projected);
+  // projected[r][j] = the sum of values[r][i] columns[i * count + j] for each of the rows r; count is a multiple of 16;
+  // all are 64-byte aligned. A row's sums do not depend on the others.
+  void (*project)(const float* columns, const float* values, std::size_t rows, std::size_t count, float* projected);
   // The Walsh-Hadamard transform, not normalised, of values times factors, in place; count is a power of two, at least
   // 16; 64-byte aligned.
   void (*hadamard)(float* values, const float* factors, std::size_t count);

@@ -45,10 +45,12 @@ void EntryPoints::choose(const PackedCodec& codec, const VectorStore& vectors, c
   AlignedBuffer scratch, rotated, mean;
   rotated.resize(nodes.size() * width * sizeof(float));
   mean.resize(width * sizeof(float));
+  std::vector<const std::byte*> stored;
+  for (const NodeId node : nodes) stored.push_back(vectors.row(node));
+  codec.load_rows(stored, rotated.as<float>().data(), scratch);
   std::vector<const float*> rows;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    float* const row = rotated.as<float>().data() + i * width;
-    codec.load_row(vectors.row(nodes[i]), row, scratch);
+    const float* const row = rotated.as<float>().data() + i * width;
     for (std::size_t d = 0; d < width; ++d) mean.as<float>()[d] += row[d] / static_cast<float>(nodes.size());
     rows.push_back(row);
   }

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "fastcbir/core/prefetch.hpp"
 #include "fastcbir/core/types.hpp"
 #include "fastcbir/kernels/table.hpp"
 #include "fastcbir/search/neighborhood.hpp"
-#include "fastcbir/search/prefetch.hpp"
 #include "fastcbir/search/progress.hpp"
 #include "fastcbir/search/visited.hpp"
 #include "fastcbir/storage/graph.hpp"

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <span>
 
+#include "fastcbir/core/prefetch.hpp"
 #include "fastcbir/kernels/table.hpp"
-#include "fastcbir/search/prefetch.hpp"
 #include "fastcbir/search/scan_lists.hpp"
 #include "fastcbir/storage/lists.hpp"
 

@@ -5,11 +5,11 @@
 #include <cstddef>
 
 #include "fastcbir/core/bitset.hpp"
+#include "fastcbir/core/prefetch.hpp"
 #include "fastcbir/core/types.hpp"
 #include "fastcbir/kernels/table.hpp"
 #include "fastcbir/search/candidates.hpp"
 #include "fastcbir/search/neighborhood.hpp"
-#include "fastcbir/search/prefetch.hpp"
 #include "fastcbir/search/progress.hpp"
 #include "fastcbir/search/sorted_top_k.hpp"
 #include "fastcbir/search/visited.hpp"

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "fastcbir/core/bitset.hpp"
+#include "fastcbir/core/prefetch.hpp"
 #include "fastcbir/core/types.hpp"
 #include "fastcbir/kernels/table.hpp"
 #include "fastcbir/search/keys.hpp"
-#include "fastcbir/search/prefetch.hpp"
 #include "fastcbir/search/progress.hpp"
 #include "fastcbir/storage/vectors.hpp"
 

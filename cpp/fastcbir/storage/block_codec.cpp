@@ -5,6 +5,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "fastcbir/core/prefetch.hpp"
 #include "fastcbir/kernels/dispatch.hpp"
 
 namespace fastcbir {
@@ -39,6 +40,16 @@ void BlockCodec::load(const void* data, bool is_query, float* values) const {
       break;
     case ScalarType::u8: std::copy_n(static_cast<const std::uint8_t*>(data), dim_, values); break;
     case ScalarType::i8: std::copy_n(static_cast<const std::int8_t*>(data), dim_, values); break;
+  }
+}
+
+void BlockCodec::load_plain(std::span<const std::byte* const> rows, float* loaded) const {
+  constexpr std::size_t ahead = 8;
+  const std::size_t row_bytes = std::min<std::size_t>(dim_ * bytes_of(type_), 1024);
+  for (std::size_t i = 0; i < std::min(ahead, rows.size()); ++i) prefetch(rows[i], row_bytes);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i + ahead < rows.size()) prefetch(rows[i + ahead], row_bytes);
+    load(rows[i], false, loaded + i * padded_dim_);
   }
 }
 

@@ -32,9 +32,9 @@ class BlockCodec {
   // A typical squared distance to a base as a power of four; 1 for 0.
   static float unit_of(double squared_distance);
 
-  // A stored row as the codes see it, in padded_dim() floats on cache lines; zero beyond its coordinates.
+  // Stored rows as the codes see them, each in padded_dim() floats on cache lines; zero beyond its coordinates.
   std::size_t padded_dim() const { return padded_dim_; }
-  virtual void load_row(const std::byte* row, float* loaded, AlignedBuffer& scratch) const = 0;
+  virtual void load_rows(std::span<const std::byte* const> rows, float* loaded, AlignedBuffer& scratch) const = 0;
 
   struct Workspace {
     std::vector<std::uint8_t> levels;
@@ -60,6 +60,8 @@ class BlockCodec {
   // Throws std::invalid_argument for a space it can't estimate in: cosine of 8-bit vectors.
   BlockCodec(const Space& space, std::size_t padded_dim);
 
+  // As load_rows.
+  void load_plain(std::span<const std::byte* const> rows, float* loaded) const;
   // The stored row, or the query that is compared with such rows, as padded_dim() floats.
   void load(const void* data, bool is_query, float* values) const;
   // Clears a block, and gives its places from `count` on estimates of infinity.

@@ -71,23 +71,27 @@ PackedCodec::PackedCodec(const Space& space, std::size_t planes, std::uint64_t s
   block_bytes_ = kernels::packed_block_bytes(groups_, planes_);
 }
 
-void PackedCodec::rotate(const float* values, float* rotated) const {
+void PackedCodec::rotate(const float* values, std::size_t rows, float* rotated) const {
   if (hadamard_ == 0) {
-    table_->project(rotation_.as<float>().data(), values, padded_dim_, rotated);
+    table_->project(rotation_.as<float>().data(), values, rows, padded_dim_, rotated);
     return;
   }
   // Front and back parts in turn overlap, so that after all rounds every coordinate has met every other.
-  std::memcpy(rotated, values, padded_dim_ * sizeof(float));
-  for (std::size_t round = 0; round < rounds; ++round) {
-    float* part = rotated + (round % 2 == 0 ? 0 : padded_dim_ - hadamard_);
-    table_->hadamard(part, signs_.as<float>().data() + round * hadamard_, hadamard_);
+  std::memcpy(rotated, values, rows * padded_dim_ * sizeof(float));
+  for (std::size_t row = 0; row < rows; ++row, rotated += padded_dim_) {
+    for (std::size_t round = 0; round < rounds; ++round) {
+      float* part = rotated + (round % 2 == 0 ? 0 : padded_dim_ - hadamard_);
+      table_->hadamard(part, signs_.as<float>().data() + round * hadamard_, hadamard_);
+    }
   }
 }
 
-void PackedCodec::load_row(const std::byte* row, float* rotated, AlignedBuffer& scratch) const {
-  const auto values = floats(scratch, padded_dim_);
-  load(row, false, values.data());
-  rotate(values.data(), rotated);
+void PackedCodec::load_rows(std::span<const std::byte* const> rows, float* rotated, AlignedBuffer& scratch) const {
+  if (scratch.size() < rows.size() * padded_dim_ * sizeof(float)) {
+    scratch.resize(rows.size() * padded_dim_ * sizeof(float));
+  }
+  load_plain(rows, scratch.as<float>().data());
+  rotate(scratch.as<float>().data(), rows.size(), rotated);
 }
 
 void PackedCodec::pack(const float* base, std::span<const float* const> rows, std::byte* block,
@@ -116,7 +120,7 @@ kernels::PackedQuery PackedCodec::prepare(const void* query, QueryScratch& scrat
   const auto rotated = floats(scratch.values, 2 * padded_dim_).subspan(padded_dim_);
   if (scratch.table.size() != groups_ * 16) scratch.table.resize(groups_ * 16);
   load(query, true, values.data());
-  rotate(values.data(), rotated.data());
+  rotate(values.data(), 1, rotated.data());
   // A table entry is at most 255, and a plane's sum below 2^16.
   const kernels::PackedExtent extent = table_->packed.extent(rotated.data(), groups_);
   const float largest_entry = std::min(255.0f, std::floor(65535.0f / static_cast<float>(groups_)));

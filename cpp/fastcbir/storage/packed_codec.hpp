@@ -21,14 +21,14 @@ class PackedCodec final : public BlockCodec {
   std::size_t planes() const { return planes_; }
   std::uint64_t seed() const { return seed_; }
   const kernels::BlockScan& scan() const override { return table_->packed; }
-  void load_row(const std::byte* row, float* rotated, AlignedBuffer& scratch) const override;
+  void load_rows(std::span<const std::byte* const> rows, float* rotated, AlignedBuffer& scratch) const override;
   void pack(const float* base, std::span<const float* const> rows, std::byte* block,
             Workspace& workspace) const override;
   kernels::PackedQuery prepare(const void* query, QueryScratch& scratch) const override;
   bool suits_any_base() const override { return true; }
 
  private:
-  void rotate(const float* values, float* rotated) const;
+  void rotate(const float* values, std::size_t rows, float* rotated) const;
 
   std::size_t planes_;
   std::uint64_t seed_;

@@ -45,7 +45,9 @@ void ProductCodec::set_books(AlignedBuffer books) {
   }
 }
 
-void ProductCodec::load_row(const std::byte* row, float* loaded, AlignedBuffer&) const { load(row, false, loaded); }
+void ProductCodec::load_rows(std::span<const std::byte* const> rows, float* loaded, AlignedBuffer&) const {
+  load_plain(rows, loaded);
+}
 
 kernels::PackedCode ProductCodec::measure(const float* base, const float* difference, const float* values) const {
   constexpr std::size_t lanes = 4;

@@ -34,7 +34,7 @@ class ProductCodec final : public BlockCodec {
   std::size_t memory_bytes() const { return books_.size() + offsets_.size(); }
 
   const kernels::BlockScan& scan() const override { return table_->product; }
-  void load_row(const std::byte* row, float* loaded, AlignedBuffer& scratch) const override;
+  void load_rows(std::span<const std::byte* const> rows, float* loaded, AlignedBuffer& scratch) const override;
   void pack(const float* base, std::span<const float* const> rows, std::byte* block,
             Workspace& workspace) const override;
   kernels::PackedQuery prepare(const void* query, QueryScratch& scratch) const override;

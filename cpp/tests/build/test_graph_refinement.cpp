@@ -15,18 +15,26 @@ namespace {
 constexpr std::size_t dim = 12;
 
 struct Made {
-  HnswParams params{.m = 8, .ef_construction = 60, .keep_pruned = false, .seed = 1, .code_bits = 0};
+  HnswParams params{.m = 16, .ef_construction = 60, .keep_pruned = false, .seed = 1, .code_bits = 2};
   Space space;
   VectorStore vectors;
-  HnswGraph graph{params, 0};
+  PackedCodec codec;
+  HnswGraph graph;
 
-  explicit Made(Metric metric) : space(dim, metric, ScalarType::f32), vectors(space) {
+  explicit Made(Metric metric)
+      : space(dim, metric, ScalarType::f32),
+        vectors(space),
+        codec(space, params.code_bits, params.seed),
+        graph(params, codec.block_bytes(params.m0())) {
     constexpr std::size_t count = 800;
     std::vector<float> values(count * dim);
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(uniform(3, i)) - 0.5f;
     vectors.append(space, values.data(), count);
     graph.links.append(draw_levels(params, 0, count));
     HnswBuilder(params, space, vectors, graph).insert(0, count, 1, nullptr);
+  }
+  void refine(std::size_t threads) {
+    refine_links(space, vectors, codec, graph, params.ef_construction, threads, nullptr);
   }
   std::vector<NodeId> list(NodeId node) const {
     const std::uint32_t* slots = graph.links.block(node, 0);
@@ -43,8 +51,8 @@ TEST_CASE("refined lists hold the old ones and more, each node once") {
     const Made before(metric);
     Made after(metric);
     Made on_threads(metric);
-    refine_links(after.space, after.vectors, after.graph, 1, nullptr);
-    refine_links(on_threads.space, on_threads.vectors, on_threads.graph, 3, nullptr);
+    after.refine(1);
+    on_threads.refine(3);
     std::size_t links_before = 0;
     std::size_t links_after = 0;
     for (NodeId node = 0; node < after.graph.links.size(); ++node) {
@@ -68,7 +76,7 @@ TEST_CASE("refined lists hold the old ones and more, each node once") {
 TEST_CASE("refined lists lead far away too") {
   const Made before(Metric::l2);
   Made after(Metric::l2);
-  refine_links(after.space, after.vectors, after.graph, 1, nullptr);
+  after.refine(1);
   const std::size_t size = after.graph.links.size();
   // Links to other than the nearest 100, whom a node meets when it is searched for.
   constexpr std::ptrdiff_t met = 100;
@@ -94,9 +102,10 @@ TEST_CASE("a graph of one node or none has nothing to refine") {
     VectorStore vectors(space);
     const std::vector<float> values(4 * count, 1.0f);
     vectors.append(space, values.data(), count);
-    HnswGraph graph(HnswParams{}, 0);
+    PackedCodec codec(space, 2, 1);
+    HnswGraph graph(HnswParams{}, codec.block_bytes(HnswParams{}.m0()));
     graph.links.append(std::vector<std::uint8_t>(count));
-    refine_links(space, vectors, graph, 2, nullptr);
+    refine_links(space, vectors, codec, graph, 200, 2, nullptr);
     CHECK(graph.links.size() == count);
   }
 }

@@ -219,15 +219,17 @@ TEST_CASE("a projection is a product with a matrix") {
     for (const std::size_t count : {16, 48, 96, 112, 192}) {
       std::mt19937 random(7);
       Lines<float> columns(count * count);
-      Lines<float> x(count);
-      Lines<float> projected(count);
+      constexpr std::size_t rows = 6;  // some together, some alone
+      Lines<float> x(rows * count);
+      Lines<float> projected(rows * count);
       for (std::size_t i = 0; i < columns.size; ++i) columns.data[i] = static_cast<float>(random() % 21) - 10;
-      for (std::size_t i = 0; i < count; ++i) x.data[i] = static_cast<float>(random() % 100);
-      table->project(columns.data, x.data, count, projected.data);
-      for (std::size_t j = 0; j < count; ++j) {
+      for (std::size_t i = 0; i < x.size; ++i) x.data[i] = static_cast<float>(random() % 100);
+      table->project(columns.data, x.data, rows, count, projected.data);
+      for (std::size_t at = 0; at < rows * count; ++at) {
+        const std::size_t row = at / count, j = at % count;
         double sum = 0;
-        for (std::size_t i = 0; i < count; ++i) sum += double{x.data[i]} * double{columns.data[i * count + j]};
-        CHECK(double{projected.data[j]} == sum);  // whole numbers: exact
+        for (std::size_t i = 0; i < count; ++i) sum += double{x.data[row * count + i]} * columns.data[i * count + j];
+        CHECK(double{projected.data[at]} == sum);  // whole numbers: exact
       }
     }
   }

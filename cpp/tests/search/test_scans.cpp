@@ -145,11 +145,13 @@ TEST_CASE("estimates of lists are near the distances, and of nodes given up ther
   float* const floats = rotated.as<float>().data();
   for (NodeId node = 0; node < 95; ++node) {
     lists.append(node < 45 ? 0 : 1, node);
-    codec.load_row(store.row(node), floats + node * width, scratch);
+    const std::byte* row = store.row(node);
+    codec.load_rows({&row, 1}, floats + node * width, scratch);
   }
   PackedCodec::Workspace workspace;
   for (std::size_t list = 0; list < 2; ++list) {  // row 99 is the centroid of both
-    codec.load_row(store.row(99), floats + 99 * width, scratch);
+    const std::byte* row = store.row(99);
+    codec.load_rows({&row, 1}, floats + 99 * width, scratch);
     for (std::size_t at = 0; at < lists.block_count(list); ++at) {
       std::vector<const float*> rows;
       for (std::size_t i = at * 32; i < std::min<std::size_t>(lists.size(list), at * 32 + 32); ++i) {

@@ -32,11 +32,16 @@ double error_of(std::size_t dim, ScalarType type, Metric metric, std::size_t pla
   }
   store.append(space, input.data(), count);
   PackedCodec codec(space, planes, 1);
-  AlignedBuffer rotated;
+  AlignedBuffer rotated, alone;
   AlignedBuffer row_scratch;
+  alone.resize(codec.padded_dim() * sizeof(float));
   rotated.resize(count * codec.padded_dim() * sizeof(float));
   const auto rotated_row = [&](NodeId node) { return rotated.as<float>().data() + node * codec.padded_dim(); };
-  for (NodeId node = 0; node < count; ++node) codec.load_row(store.row(node), rotated_row(node), row_scratch);
+  std::vector<const std::byte*> stored;
+  for (NodeId node = 0; node < count; ++node) stored.push_back(store.row(node));
+  codec.load_rows(stored, rotated_row(0), row_scratch);
+  codec.load_rows({&stored[count - 1], 1}, alone.as<float>().data(), row_scratch);
+  CHECK(std::equal(rotated_row(count - 1), rotated_row(count - 1) + codec.padded_dim(), alone.as<float>().data()));
   const auto squared_distance = [&](NodeId a, NodeId b) {
     double sum = 0;
     for (std::size_t i = 0; i < codec.padded_dim(); ++i)

@@ -57,11 +57,13 @@ void compare(std::size_t dim, ScalarType type, Metric metric, std::size_t parts)
   AlignedBuffer loaded, scratch;
   loaded.resize((rows + 1) * codec.padded_dim() * sizeof(float));
   const auto loaded_row = [&](std::size_t i) { return loaded.as<float>().data() + i * codec.padded_dim(); };
+  std::vector<const std::byte*> stored;
   std::vector<const float*> pointers;
   for (std::size_t i = 0; i <= rows; ++i) {
-    codec.load_row(store.row(static_cast<NodeId>(i)), loaded_row(i), scratch);
+    stored.push_back(store.row(static_cast<NodeId>(i)));
     if (i < rows) pointers.push_back(loaded_row(i));
   }
+  codec.load_rows(stored, loaded_row(0), scratch);
   const float* const base = loaded_row(rows);
   double spread = 0;
   for (std::size_t d = 0; d < dim; ++d) spread += std::pow(double{pointers[0][d]} - base[d], 2);

@@ -1,4 +1,4 @@
-// Asking the memory for what will be read soon. Floor 3.
+// Asking the memory for what will be read soon. Floor 0.
 #pragma once
 
 #include <cstddef>
