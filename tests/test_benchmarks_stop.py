@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.stop import learned, lists, rules
+from benchmarks.stop import ada_ef, learned, lists, rules
 from benchmarks.stop.__main__ import main
 from benchmarks.stop.data import thinned
 from benchmarks.stop.judge import Oracle, chosen
@@ -117,3 +118,41 @@ def test_centroids_are_read_from_the_file() -> None:
     assert found.shape == (8, 20)
     apart = np.linalg.norm(found[:, None] - vectors[None, ::50], axis=2)
     assert (np.sort(apart.min(0))[:4] < 1e-3).all()
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
+def test_ada_ef_knows_mean_and_deviation_of_all_distances(metric: Any) -> None:
+    rng = np.random.default_rng(4)
+    base = rng.standard_normal((3000, 8)).astype(np.float32) + 1
+    queries = rng.standard_normal((40, 8)).astype(np.float32)
+    exact = fc.Index(8, fc.Flat(), metric=metric)
+    exact.add(base)
+    distances = exact.search(queries, k=3000).distances
+    rows, asked = base, queries
+    if metric == "cosine":
+        rows, asked = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (base, queries))
+    mean, deviation = ada_ef._moments(rows.astype(float), asked.astype(float), metric)
+    np.testing.assert_allclose(mean, distances.mean(1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(deviation, distances.std(1), rtol=1e-3)
+    index = fc.Index(8, fc.Hnsw(), metric=metric)
+    index.add(base)
+    scores = ada_ef.scores_of(index, base, queries, metric)
+    assert scores.shape == (40,)
+    assert (scores >= 0).all()
+    assert (scores <= 100).all()
+    assert len(np.unique(scores)) > 1
+
+
+def test_ada_ef_gives_each_score_the_least_ef_that_reaches_the_recall() -> None:
+    steps = made_up(400)
+    design = slice(0, 400)
+    plain = rules.plain(steps, design)[0]
+    scores = np.arange(400) % 2
+    outcome = ada_ef.by_score(plain, scores.astype(float), design, steps.k)[0]
+    at = int(np.searchsorted(ada_ef.RECALLS, 0.6))
+    for score in (0, 1):
+        some = scores == score
+        recalls = plain.found[:, some].mean(1) / steps.k
+        chosen_ef = int(np.argmax(recalls >= ada_ef.RECALLS[at]))
+        np.testing.assert_array_equal(outcome.found[at, some], plain.found[chosen_ef, some])
+        np.testing.assert_array_equal(outcome.distances[at, some], plain.distances[chosen_ef, some])

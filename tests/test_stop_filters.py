@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -55,8 +57,8 @@ def test_filters_that_teach_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", ["hnsw", "ivf"])
-def test_searches_that_miss_more_than_promised_become_stricter(kind: str) -> None:
-    """Queries half way between those learned from: what is missed shows in shadow searches."""
+def test_searches_that_miss_more_than_promised_become_stricter(kind: str, tmp_path: Path) -> None:
+    """Queries half way between those learned from: what is missed shows in shadow searches, and is saved."""
     index = fc.Index(DIM, METHODS[kind])
     index.add(clustered(4000, 1), threads=1)
     index.fit_stop(clustered(1500, 2), k=K, margin=0, budget_s=600, shadow_every=5)
@@ -76,4 +78,10 @@ def test_searches_that_miss_more_than_promised_become_stricter(kind: str) -> Non
     report = index.recall_report()
     assert report.measured[0].strictness > 0
     assert "times as strictly" in str(report)
+    index.save(tmp_path / "missed.fcx")
+    again = fc.load(tmp_path / "missed.fcx")
+    assert again.recall_report().measured == report.measured
+    np.testing.assert_array_equal(
+        again.search(others[:50], K, recall=0.9).ids, index.search(others[:50], K, recall=0.9).ids
+    )
     assert index.search(alike[:5], K, ef=50 if kind == "hnsw" else None).stop_reason is None

@@ -14,7 +14,7 @@ import numpy as np
 
 import fastcbir as fc
 from benchmarks.machine import describe_machine
-from benchmarks.stop import learned, lists, pictures, rules
+from benchmarks.stop import ada_ef, learned, lists, pictures, rules
 from benchmarks.stop.data import Asked, load, smoke, traced
 from benchmarks.stop.judge import TARGETS, judge
 from benchmarks.stop.times import compare
@@ -68,6 +68,8 @@ def _simulated(
     if given.method == "hnsw":
         plain, own = rules.plain(steps, design), "price"
         families: dict[str, Sequence[rules.Outcome]] = rules.families(steps, design)
+        scores = ada_ef.scores_of(index, asked.base, asked.queries, asked.metric)
+        families["Ada-ef"] = ada_ef.by_score(plain[0], scores, design, k)
         if trees:
             trained, told["learning_seconds"] = learned.families(steps, asked.queries, design)
             families.update(trained)

@@ -307,7 +307,12 @@ void Index::save(const std::filesystem::path& path) const {
   sections.push_back({io::rows_tag, {vectors_.bytes().data(), vectors_.bytes().size()}});
   if (!ids_.sequential()) sections.push_back({io::ids_tag, std::as_bytes(ids_.ids())});
   if (dead_count_ > 0) sections.push_back({io::dead_tag, std::as_bytes(dead_.words())});
-  if (stop_model_) sections.push_back({io::stop_tag, stop_model_->bytes()});
+  if (stop_model_) {
+    sections.push_back({io::stop_tag, stop_model_->bytes()});
+    io::Section measured{io::shadow_tag, {}, shadows_->bytes()};
+    measured.bytes = measured.owned;
+    if (!measured.owned.empty()) sections.push_back(std::move(measured));
+  }
   add_sections(sections);
   io::write_file(path, header, sections);
 }

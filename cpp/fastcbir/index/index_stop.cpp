@@ -40,6 +40,10 @@ void Index::read_stop_model(const io::Reader& reader) {
   const AlignedBuffer buffer = reader.section(io::stop_tag, false);
   try {
     adopt_model(std::make_unique<const StopModel>(std::vector(buffer.data(), buffer.data() + buffer.size())));
+    if (reader.has(io::shadow_tag)) {
+      const AlignedBuffer measured = reader.section(io::shadow_tag, false);
+      shadows_ = std::make_unique<ShadowLedger>(std::span(measured.data(), measured.size()));
+    }
   } catch (const std::invalid_argument& error) {
     reader.fail(std::string("is damaged: ") + error.what());
   }

@@ -63,6 +63,8 @@ inline constexpr std::uint32_t upper_begins_tag = tag("UBEG");  // u32 a node: i
 inline constexpr std::uint32_t upper_tag = tag("LNKU");         // link blocks of the upper levels
 
 inline constexpr std::uint32_t stop_tag = tag("STOP");  // StopModel (stop/stop_model.cpp); absent: none was learned
+inline constexpr std::uint32_t shadow_tag =
+    tag("SHAD");  // ShadowLedger (stop/shadow.cpp); absent: nothing was measured
 
 inline constexpr std::uint32_t packed_tag = tag("PACK");  // PackedSection; absent: no codes in LNK0
 

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
+#include <stdexcept>
+#include <string>
 
 #include "fastcbir/core/rng.hpp"
 
@@ -15,6 +18,62 @@ constexpr float most_strictness = 6;
 double miss_of(const StopTarget& target) { return 1 - (target.probability == 0 ? target.recall : target.probability); }
 
 }  // namespace
+
+struct ShadowLedger::Saved {
+  std::uint64_t key;
+  std::uint64_t searches;
+  std::uint64_t missed;
+  std::uint64_t squares;
+  std::uint64_t recent;
+  std::uint64_t recent_missed;
+  float strictness;
+  std::uint32_t reserved;
+};
+
+std::vector<std::byte> ShadowLedger::bytes() const {
+  const std::uint64_t asked = asked_.load(std::memory_order_relaxed);
+  if (asked == 0) return {};
+  std::vector<std::byte> bytes(sizeof asked);
+  std::memcpy(bytes.data(), &asked, sizeof asked);
+  for (const Slot& slot : slots_) {
+    const Saved saved{
+        slot.key.load(std::memory_order_relaxed),        slot.searches.load(std::memory_order_relaxed),
+        slot.missed.load(std::memory_order_relaxed),     slot.squares.load(std::memory_order_relaxed),
+        slot.recent.load(std::memory_order_relaxed),     slot.recent_missed.load(std::memory_order_relaxed),
+        slot.strictness.load(std::memory_order_relaxed), 0};
+    if (saved.key == 0) break;
+    const auto part = std::as_bytes(std::span(&saved, 1));
+    bytes.insert(bytes.end(), part.begin(), part.end());
+  }
+  return bytes;
+}
+
+ShadowLedger::ShadowLedger(std::span<const std::byte> bytes) {
+  static_assert(sizeof(Saved) == 56);
+  std::uint64_t asked = 0;
+  if (bytes.size() < sizeof asked || (bytes.size() - sizeof asked) % sizeof(Saved) != 0 ||
+      (bytes.size() - sizeof asked) / sizeof(Saved) > slots_.size()) {
+    throw std::invalid_argument("what searches by recall missed can't take " + std::to_string(bytes.size()) + " bytes");
+  }
+  std::memcpy(&asked, bytes.data(), sizeof asked);
+  asked_.store(asked);
+  bytes = bytes.subspan(sizeof asked);
+  for (std::size_t i = 0; i * sizeof(Saved) < bytes.size(); ++i) {
+    Saved saved;
+    std::memcpy(&saved, bytes.data() + i * sizeof saved, sizeof saved);
+    if (saved.key == 0 || !(saved.strictness >= 0 && saved.strictness <= most_strictness)) {
+      throw std::invalid_argument("what searches by recall missed names no target, or a strictness beyond 0..6");
+    }
+    Slot& slot = slots_[i];
+    slot.key.store(saved.key);
+    slot.searches.store(saved.searches);
+    slot.missed.store(saved.missed);
+    slot.squares.store(saved.squares);
+    slot.recent.store(saved.recent);
+    slot.recent_missed.store(saved.recent_missed);
+    slot.strictness.store(saved.strictness);
+  }
+}
 
 std::vector<std::size_t> ShadowLedger::due(std::size_t count, std::uint32_t every) {
   std::vector<std::size_t> places;

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "fastcbir/stop/stop_model.hpp"
@@ -18,6 +19,12 @@ namespace fastcbir {
 
 class ShadowLedger {
  public:
+  ShadowLedger() = default;
+  // What bytes() gave. Throws std::invalid_argument saying what is wrong with them.
+  explicit ShadowLedger(std::span<const std::byte> bytes);
+  // As the SHAD section of an .fcx file has it; empty when no search was numbered. Searches may run beside it.
+  std::vector<std::byte> bytes() const;
+
   // What was looked at for one k and one target.
   struct Row {
     std::uint32_t k;
@@ -53,6 +60,7 @@ class ShadowLedger {
     std::atomic<std::uint64_t> recent_missed{0};
     std::atomic<float> strictness{0};
   };
+  struct Saved;
   static std::uint64_t key_of(const StopTarget& target, std::size_t k, bool filtered);
   const Slot* find(const StopTarget& target, std::size_t k, bool filtered) const;
   Slot* find_or_claim(const StopTarget& target, std::size_t k, bool filtered);

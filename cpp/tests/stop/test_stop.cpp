@@ -227,6 +227,41 @@ TEST_CASE("what is looked at from many threads is all counted") {
   CHECK(searches == 4000);
 }
 
+TEST_CASE("what was looked at is kept in a file, and damage to it goes no further than its refusal") {
+  const StopTarget target{0.9f, 0};
+  ShadowLedger ledger;
+  CHECK(ledger.bytes().empty());
+  ledger.due(70, 10);
+  for (int i = 0; i < 1000; ++i) ledger.note(target, k, false, 0.6);
+  ledger.judge(target, k, false);
+  ledger.note({0.8f, 0.95f}, k, true, 0.5);
+  const std::vector<std::byte> whole = ledger.bytes();
+  ShadowLedger again(whole);
+  CHECK(again.bytes() == whole);
+  float scale = 0, scale_again = 0;
+  CHECK(again.adjusted(target, k, false, scale_again).recall == ledger.adjusted(target, k, false, scale).recall);
+  CHECK(scale_again == scale);
+  CHECK(scale > 1);
+  CHECK(again.rows().size() == 2);
+  CHECK(again.due(30, 10) == ledger.due(30, 10));
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    if (size >= 8 && (size - 8) % 56 == 0) continue;  // fewer targets
+    CHECK_THROWS_AS(ShadowLedger(std::span(whole).first(size)), std::invalid_argument);
+  }
+  for (std::size_t bit = 0; bit < whole.size() * 8; ++bit) {
+    std::vector<std::byte> flipped = whole;
+    flipped[bit / 8] ^= std::byte{1} << (bit % 8);
+    try {
+      const ShadowLedger damaged(flipped);
+      damaged.adjusted(target, k, false, scale);
+      damaged.rows();
+    } catch (const std::invalid_argument&) {
+      continue;
+    }
+  }
+  CHECK_THROWS_AS(ShadowLedger(std::vector<std::byte>(8 + 33 * 56)), std::invalid_argument);
+}
+
 TEST_CASE("no damage to a model goes further than its own refusal") {
   for (const StopRule rule : {StopRule::plain, StopRule::price, StopRule::forest}) {
     const std::vector<std::byte> whole = model_bytes({3, dim, 0, 0, 0}, rule, {5, 9, 12});
