@@ -274,7 +274,6 @@ def _learned_rule(
     plain: Rule,
     scores: FloatArray,
     farthest: float,
-    points: int,
     weight: float = 0.0,
     forest: Forest | None = None,
 ) -> Rule:
@@ -282,6 +281,8 @@ def _learned_rule(
     spares most searches, it may not charge the slowest for. Its beam is hardly wider than theirs: more
     finds next to nothing, and what is put into a beam costs time by its length."""
     maxima = running_maximum(design, scores)
+    # Steps of recall are what a promise is rounded up by; each point is k + 1 numbers in the file.
+    points = 400 if design.k <= 16 else 200
     grid = threshold_grid(needed_scores(design, maxima), points)
     recalls = _told(design, ends_at(design, maxima, grid))[0]
     order = np.argsort(plain.recalls, kind="stable")
@@ -304,15 +305,13 @@ def _farthest(design: Steps) -> float:
     return float(kth[np.isfinite(kth)].max(initial=0.0))
 
 
-def price_rules(
-    design: Steps, plain: Rule, weights: tuple[float, ...] = WEIGHTS, points: int = 200
-) -> list[Rule]:
+def price_rules(design: Steps, plain: Rule, weights: tuple[float, ...] = WEIGHTS) -> list[Rule]:
     """The price rules that are the cheapest for some recall."""
     farthest = _farthest(design)
     rules = []
     for weight in weights:
         scores = price_scores(design, weight, farthest)
-        rules.append(_learned_rule(PRICE, design, plain, scores, farthest, points, weight=weight))
+        rules.append(_learned_rule(PRICE, design, plain, scores, farthest, weight=weight))
     best = {
         int(np.argmin([cost_at(rule.recalls, rule.costs, recall) for rule in rules]))
         for recall in (0.9, 0.95, 0.99, 0.999)
@@ -320,11 +319,11 @@ def price_rules(
     return [rules[i] for i in sorted(best)]
 
 
-def forest_rule(design: Steps, plain: Rule, forest: Forest, points: int = 200) -> Rule:
+def forest_rule(design: Steps, plain: Rule, forest: Forest) -> Rule:
     """A rule of lists by their gain. The forest should have been trained on other queries."""
     farthest = _farthest(design)
     scores = forest_scores(design, forest, farthest)
-    return _learned_rule(FOREST, design, plain, scores, farthest, points, forest=forest)
+    return _learned_rule(FOREST, design, plain, scores, farthest, forest=forest)
 
 
 def cost_at(recalls: npt.NDArray[np.float64], costs: FloatArray, recall: float) -> float:
