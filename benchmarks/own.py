@@ -11,6 +11,21 @@ from numpy.typing import NDArray
 from benchmarks.protocol import Algorithm, effort
 
 
+class _Ways(dict[int, dict[str, Any]]):
+    """Arguments of a search for each k: what is compared again beside the k themselves goes with their root."""
+
+    def __init__(self, how: dict[str, Any]) -> None:
+        super().__init__()
+        self._how = how
+
+    def __missing__(self, k: int) -> dict[str, Any]:
+        how = self._how
+        if k > 10 and "rerank" in how:
+            how = how | {"rerank": k + round((how["rerank"] - 10) * math.sqrt(k / 10))}
+        self[k] = how
+        return how
+
+
 class Fastcbir:
     """method: the name of a method dataclass of fastcbir; its parameters follow.
 
@@ -23,7 +38,7 @@ class Fastcbir:
         self._library: Any = fastcbir
         self._dtype = dtype
         self._method = getattr(fastcbir, method)(**parameters)
-        self._how: dict[str, Any] = {}
+        self._ways: dict[int, dict[str, Any]] = {}
 
     def build(self, base: NDArray[Any], metric: str, threads: int) -> None:
         dim = base.shape[1]
@@ -32,19 +47,14 @@ class Fastcbir:
 
     def set_query_params(self, **params: Any) -> None:
         lists = self._index.info().get("nlist")  # small sets have fewer lists than the grid visits
-        self._how = params | ({"nprobe": min(params["nprobe"], lists)} if lists else {})
+        how = params | {"threads": 1} | ({"nprobe": min(params["nprobe"], lists)} if lists else {})
+        self._ways = _Ways(how)
 
     def query(self, query: NDArray[Any], k: int) -> Any:
-        return self._index.search(query, k, threads=1, **self._at(k)).ids
+        return self._index.search(query, k, **self._ways[k]).ids
 
     def batch_query(self, queries: NDArray[Any], k: int) -> Any:
-        return self._index.search(queries, k, threads=1, **self._at(k)).ids
-
-    def _at(self, k: int) -> dict[str, Any]:
-        """What is compared again beside the k themselves goes with their root: the grid is one of k = 10."""
-        if k <= 10 or "rerank" not in self._how:
-            return self._how
-        return self._how | {"rerank": k + round((self._how["rerank"] - 10) * math.sqrt(k / 10))}
+        return self._index.search(queries, k, **self._ways[k]).ids
 
     def index_bytes(self) -> int:
         return int(self._index.memory_bytes)
