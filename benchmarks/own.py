@@ -12,7 +12,7 @@ from benchmarks.protocol import Algorithm, effort
 
 
 class _Ways(dict[int, dict[str, Any]]):
-    """Arguments of a search for each k: what is compared again beside the k themselves goes with their root."""
+    """Arguments of a search for each k: what is compared again beside the k goes with their root."""
 
     def __init__(self, how: dict[str, Any]) -> None:
         super().__init__()

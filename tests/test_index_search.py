@@ -218,6 +218,26 @@ def test_many_results_by_codes_are_collected_by_estimates_and_compared_exactly(
         assert all(len(set(row.tolist())) == len(row) for row in hits.ids[:, :1000])
 
 
+@pytest.mark.parametrize("k", [33, 100])
+def test_many_results_by_codes_come_for_less_with_an_ef_below_k(k: int) -> None:
+    vectors, queries = make_vectors(4000, 24, "float32", 1), make_vectors(50, 24, "float32", 2)
+    flat, coded = fc.Index(24, fc.Flat()), fc.Index(24, fc.Hnsw(codec="rabitq2"))
+    for index in (flat, coded):
+        index.add(vectors)
+    truth = flat.search(queries, k=k).ids
+    found = [coded.search(queries, k=k, ef=ef) for ef in (1, k // 2, (k + 1) // 2, k, 3 * k)]
+    np.testing.assert_array_equal(found[0].ids, found[2].ids)  # half of k is the least
+    np.testing.assert_array_equal(found[1].ids, found[2].ids)
+    assert all((np.diff(np.sort(hits.ids)) > 0).all() and (hits.ids >= 0).all() for hits in found)
+    assert found[2].cost.mean() < found[3].cost.mean() < found[4].cost.mean()
+    recalls = [recall(hits.ids, truth) for hits in found[2:]]
+    assert 0.5 < recalls[0] < recalls[1] < recalls[2]
+    # Rows of the links are read where a filter is given: there ef is never below k.
+    everything = np.ones(4000, bool)
+    filtered = [coded.search(queries, k=k, ef=ef, allow=everything).ids for ef in (1, k)]
+    np.testing.assert_array_equal(filtered[0], filtered[1])
+
+
 @pytest.mark.parametrize(
     ("dim", "metric", "dtype", "m", "codec", "keep_pruned"),
     [

@@ -180,7 +180,7 @@ class Index:
             queries: (Q, dim) or (dim,) finite real numbers.
             k: 1..10000. Where there are fewer than k, ids are -1 and distances inf.
             ef: HNSW only: how many nodes the search keeps in view; recall and time grow with it. None: 64,
-                and never less than k.
+                and never less than k; with codes, for k of 32 and more, than half of it.
             nprobe: Ivf and Imi only: how many lists (Imi: that hold something) to visit, at most all; recall
                 and time grow with it. None: 16, or a 32nd of the lists if that is more. With `allow`, as many
                 more as hold that many allowed.

@@ -61,7 +61,9 @@ class HnswIndex final : public Index {
 
   // Whether searches go by codes: not while links change, nor before a node has a neighbour.
   bool has_codes() const { return codes_ready_.load(std::memory_order_acquire); }
-  std::size_t effective_ef(const SearchOptions& options, std::size_t k) const;
+  // Whether the nearest by their codes are collected, to be compared in the end.
+  bool collects(std::size_t k, const NodeBitset* passing) const;
+  std::size_t effective_ef(const SearchOptions& options, std::size_t k, const NodeBitset* passing) const;
   bool scan_is_cheaper(std::size_t passing_count, std::size_t ef) const;
   // Where a search begins on level 0; the scratch's query is prepared.
   struct Start {

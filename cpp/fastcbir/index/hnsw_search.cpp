@@ -83,8 +83,13 @@ struct Traced {
 
 }  // namespace
 
-std::size_t HnswIndex::effective_ef(const SearchOptions& options, std::size_t k) const {
-  return std::max(options.ef > 0 ? options.ef : default_ef, k);
+bool HnswIndex::collects(std::size_t k, const NodeBitset* passing) const {
+  return has_codes() && passing == nullptr && k >= many_results;
+}
+
+std::size_t HnswIndex::effective_ef(const SearchOptions& options, std::size_t k, const NodeBitset* passing) const {
+  if (options.ef == 0) return std::max(default_ef, k);
+  return std::max(options.ef, collects(k, passing) ? (k + 1) / 2 : k);
 }
 
 // Through the graph, about ef / share nodes are expanded before ef that pass are found, m new distances each; one by
@@ -167,7 +172,7 @@ void HnswIndex::search_from(const Start& start, std::size_t k, std::size_t ef, c
     // A node may stand in the frontier several times, so that ef places may hold fewer than ef nodes: of ten, seldom.
     constexpr std::size_t few = 12;
     const bool all_wanted = std::is_same_v<Policies, Unlimited>;
-    const bool collected = std::is_base_of_v<Unlimited, Policies> && passing == nullptr && k >= many_results;
+    const bool collected = std::is_base_of_v<Unlimited, Policies> && collects(k, passing);
     std::size_t width = std::max(ef, k > few ? 2 * k : k);
     for (int attempt = 0; attempt < 2; ++attempt) {
       if (passing != nullptr) {
@@ -188,6 +193,7 @@ void HnswIndex::search_from(const Start& start, std::size_t k, std::size_t ef, c
   }
   const GatherExpander expander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), scratch.query.data());
   scratch.visited.insert(start.node.node);
+  ef = std::max(ef, k);
   if (passing == nullptr) {
     scratch.beam.reset(ef);
     walk(expander, scratch.beam, InBeam{scratch.beam, k});
@@ -215,7 +221,7 @@ void HnswIndex::search_one(const Batch& batch, std::size_t query_index, std::siz
 void HnswIndex::search_batch(const Batch& batch) const {
   const StopPlan& plan = batch.plan;
   const bool priced = plan.curve != nullptr && plan.curve->rule == StopRule::price;
-  std::size_t ef = effective_ef(batch.options, batch.k);
+  std::size_t ef = effective_ef(batch.options, batch.k, batch.passing);
   if (plan.curve != nullptr) {
     ef = std::max<std::size_t>(priced ? plan.width : static_cast<std::size_t>(plan.threshold), plan.curve->k);
     ef = std::max(ef, batch.k);
@@ -277,7 +283,7 @@ std::vector<Neighbor> HnswIndex::search_range(const PreparedQuery& query, float 
   SearchProgress progress;
   const Neighbor start = descend(scratch, progress);
   scratch.visited.insert(start.node);
-  scratch.heap.reset(effective_ef(options, 1), passing, radius);
+  scratch.heap.reset(effective_ef(options, 1, passing), passing, radius);
   scratch.heap.push(start.distance, start.node);
   greedy_search(GatherExpander(graph_.links, 0, vectors_, space_.kernels(), space_.dim(), query.data()),
                 scratch.visited, scratch.heap, NeverStop{}, progress, scratch.neighborhood);
