@@ -129,6 +129,20 @@ ALGORITHMS = [
     ),
     *(
         entry(
+            f"hnsw-rabitq2-{name}",
+            "Hnsw",
+            {**_M16, **build, "codec": "rabitq2", "dtype": "float16"},
+            queries=effort(),
+            effort="ef",
+            note=note,
+        )
+        for name, build, note in (
+            ("f16-ef500", {"ef_construction": 500}, "codes, built with more care"),
+            ("f16-m32", {"m": 32}, "codes, twice the links: queries unlike the vectors"),
+        )
+    ),
+    *(
+        entry(
             f"ivf{name}",
             "Ivf",
             {"codec": codec},

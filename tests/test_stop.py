@@ -104,6 +104,25 @@ def test_searches_stop_where_traces_say(ruled: fc.Index) -> None:
         assert (hits.cost == ends.distances[0])[like].mean() > 0.98
 
 
+def test_plain_searches_by_codes_are_those_with_the_ef_that_was_learned() -> None:
+    """They look ahead, of which no trace of steps tells; their recalls were measured by whole searches."""
+    index = fc.Index(DIM, METHODS["hnsw-codes"])
+    index.add(clustered(4000, 1), threads=1)
+    index.fit_stop(clustered(1500, 2), k=K, margin=0, shadow_every=0, threads=1)
+    queries = clustered(1000, 3)
+    plain = 0
+    for target in (0.8, 0.85, 0.9):
+        _, rule, ef, _, _ = index._core.stop_plan(K, target, 0.0, 0.0)
+        if rule != PLAIN:
+            continue
+        plain += 1
+        hits, same = index.search(queries, K, recall=target), index.search(queries, K, ef=int(ef))
+        np.testing.assert_array_equal(hits.ids, same.ids)
+        np.testing.assert_array_equal(hits.cost, same.cost)
+        assert recalls(index, queries, hits).mean() > target - 0.02
+    assert plain > 0
+
+
 def test_what_was_learned_is_saved(learned: fc.Index, tmp_path: Path) -> None:
     queries = clustered(100, 8)
     learned.save(tmp_path / "a.fcx")

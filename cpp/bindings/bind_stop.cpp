@@ -68,7 +68,7 @@ py::array_t<float> nearest_values(const Index& index, const py::object& queries,
 
 py::tuple trace(const Index& index, const py::object& queries, std::size_t k, std::size_t cap, const Ids& own,
                 const Floats& true_kth, float largest_norm, const py::object& allow, bool detailed,
-                const py::object& threads, py::object progress) {
+                const py::object& threads, py::object progress, bool whole) {
   const InputVectors input = input_vectors(queries, index.space(), "queries", false);
   check_length(own, input.count, "own");
   check_length(true_kth, input.count, "true_kth");
@@ -84,6 +84,7 @@ py::tuple trace(const Index& index, const py::object& queries, std::size_t k, st
   request.largest_norm = largest_norm;
   request.allow = allowed.list;
   request.detailed = detailed;
+  request.whole = whole;
   request.threads = input_size(threads, "threads");
   request.monitor = &monitor;
   Traces traces;
@@ -143,7 +144,7 @@ void bind_stop(py::class_<Index>& index) {
       .def("nearest_values", &nearest_values, arg("queries"), arg("k"), arg("own"), arg("allow"), arg("threads"),
            arg("progress"))
       .def("trace", &trace, arg("queries"), arg("k"), arg("cap"), arg("own"), arg("true_kth"), arg("largest_norm"),
-           arg("allow"), arg("detailed"), arg("threads"), arg("progress"))
+           arg("allow"), arg("detailed"), arg("threads"), arg("progress"), arg("whole") = false)
       .def("largest_norm", &Index::largest_norm, release());
 }
 

@@ -82,6 +82,7 @@ class Index:
         detailed: bool,
         threads: int | None,
         progress: _Progress,
+        whole: bool = False,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]: ...
     @property
     def kind(self) -> str: ...

@@ -94,8 +94,8 @@ class Refiner {
     worker.beam.push(records.value(node), node);
     worker.collected.reset(meeting_.nodes, Candidates::Keep::with_slack);
     SearchProgress progress;
-    greedy_search(CollectingExpander(records, worker.beam, worker.collected), worker.visited, worker.beam, NeverStop{},
-                  progress, worker.neighborhood);
+    greedy_search<nodes_ahead>(CollectingExpander(records, worker.beam, worker.collected), worker.visited, worker.beam,
+                               NeverStop{}, progress, worker.neighborhood);
     worker.nodes.clear();
     worker.collected.for_each([&](NodeId found) { worker.nodes.push_back(found); });
     meet_named(node, worker.nodes, meeting_.nodes, worker);

@@ -74,13 +74,14 @@ class HnswIndex final : public Index {
   Start start(Scratch& scratch, SearchProgress& progress) const;
   // The way down to level 0.
   Neighbor descend(Scratch& scratch, SearchProgress& progress) const;
-  // Policies: over(results, frontier), the stop policy of a search with these, see hnsw_search.cpp. The found are in
-  // scratch.found, nearest first.
+  // Policies: over(results, frontier), the stop policy of a search with these, see hnsw_search.cpp. The node
+  // `hidden`, if any, is as if seen before: neither expanded nor found. The found are in scratch.found, nearest first.
   template <class Policies>
   void search_from(const Start& start, std::size_t k, std::size_t ef, const NodeBitset* passing,
-                   const Policies& policies, Scratch& scratch, SearchProgress& progress) const;
-  void trace_collections(const Start& first, const TraceRequest& request, NodeId own, float true_kth, Scratch& scratch,
-                         const SearchProgress& before, std::vector<GraphStep>& steps) const;
+                   const Policies& policies, NodeId hidden, Scratch& scratch, SearchProgress& progress) const;
+  void trace_searches(const Start& first, const TraceRequest& request, NodeId own, float true_kth,
+                      const NodeBitset* passing, Scratch& scratch, const SearchProgress& before,
+                      std::vector<GraphStep>& steps) const;
   void collect(Neighbor start, std::size_t k, std::size_t ef, const PackedRecords& records, Scratch& scratch,
                SearchProgress& progress) const;
   template <class Policies>

@@ -48,14 +48,14 @@ struct InHeap {
 };
 
 struct Unlimited {
+  static constexpr bool looks_ahead = true;  // by codes, see greedy_search
   template <class Results>
   NeverStop over(Results, const auto&) const {
     return {};
   }
 };
-// As far as an ef that was learned; just so were its recalls measured.
-struct AsTraced : Unlimited {};
 struct WithBudget {
+  static constexpr bool looks_ahead = true;
   std::uint32_t max_distances;
   template <class Results>
   BudgetStop over(Results, const auto&) const {
@@ -63,6 +63,7 @@ struct WithBudget {
   }
 };
 struct AtAPrice {
+  static constexpr bool looks_ahead = false;
   PriceRule rule;
   template <class Results>
   PriceStop<Results> over(Results results, const auto&) const {
@@ -70,6 +71,7 @@ struct AtAPrice {
   }
 };
 struct Traced {
+  static constexpr bool looks_ahead = false;
   std::vector<GraphStep>& steps;
   std::size_t k;
   float offset;
@@ -133,8 +135,8 @@ void HnswIndex::collect(Neighbor start, std::size_t k, std::size_t ef, const Pac
   Key first = key_of(start.distance, start.node);
   scratch.collected.push(&first, 1);
   scratch.visited.insert(start.node);
-  greedy_search(CollectingExpander(records, scratch.beam, scratch.collected), scratch.visited, scratch.beam,
-                NeverStop{}, progress, scratch.neighborhood);
+  greedy_search<nodes_ahead>(CollectingExpander(records, scratch.beam, scratch.collected), scratch.visited,
+                             scratch.beam, NeverStop{}, progress, scratch.neighborhood);
   std::vector<NodeId>& nodes = scratch.nodes;
   nodes.clear();
   scratch.collected.for_each([&](NodeId node) { nodes.push_back(node); });
@@ -153,12 +155,14 @@ void HnswIndex::collect(Neighbor start, std::size_t k, std::size_t ef, const Pac
 
 template <class Policies>
 void HnswIndex::search_from(const Start& start, std::size_t k, std::size_t ef, const NodeBitset* passing,
-                            const Policies& policies, Scratch& scratch, SearchProgress& progress) const {
+                            const Policies& policies, NodeId hidden, Scratch& scratch, SearchProgress& progress) const {
   scratch.found.clear();
+  if (hidden != no_node) scratch.visited.insert(hidden);
   const auto walk = [&](const auto& expander, auto& frontier, auto results) {
+    constexpr std::size_t ahead = Policies::looks_ahead && !decltype(results)::in_frontier ? nodes_ahead : 0;
     frontier.push(start.node.distance, start.node.node);
-    greedy_search(expander, scratch.visited, frontier, policies.over(results, frontier), progress,
-                  scratch.neighborhood);
+    greedy_search<ahead>(expander, scratch.visited, frontier, policies.over(results, frontier), progress,
+                         scratch.neighborhood);
   };
   if (start.by_codes) {
     const PackedRecords records(graph_.links, vectors_, space_.kernels(), space_.dim(), scratch.query.data(),
@@ -172,7 +176,7 @@ void HnswIndex::search_from(const Start& start, std::size_t k, std::size_t ef, c
     // A node may stand in the frontier several times, so that ef places may hold fewer than ef nodes: of ten, seldom.
     constexpr std::size_t few = 12;
     const bool all_wanted = std::is_same_v<Policies, Unlimited>;
-    const bool collected = std::is_base_of_v<Unlimited, Policies> && collects(k, passing);
+    const bool collected = all_wanted && collects(k, passing);
     std::size_t width = std::max(ef, k > few ? 2 * k : k);
     for (int attempt = 0; attempt < 2; ++attempt) {
       if (passing != nullptr) {
@@ -188,6 +192,7 @@ void HnswIndex::search_from(const Start& start, std::size_t k, std::size_t ef, c
       // Once more with more places, and then by rows, of which none is met twice.
       width *= 2;
       scratch.visited.begin(vectors_.size());
+      if (hidden != no_node) scratch.visited.insert(hidden);
     }
     scratch.found.clear();
   }
@@ -214,7 +219,7 @@ void HnswIndex::search_one(const Batch& batch, std::size_t query_index, std::siz
   // A rule learned for a larger k goes by that one's k-th nearest.
   const std::size_t k = batch.plan.curve != nullptr ? std::max<std::size_t>(batch.plan.curve->k, batch.k) : batch.k;
   SearchProgress progress;
-  search_from(start(scratch, progress), k, ef, batch.passing, policies, scratch, progress);
+  search_from(start(scratch, progress), k, ef, batch.passing, policies, no_node, scratch, progress);
   emit(batch.output, batch.k, query_index, scratch.query, scratch.found, progress.distances);
 }
 
@@ -262,8 +267,6 @@ void HnswIndex::search_batch(const Batch& batch) const {
               batch.output.cost[begin] += paid;
               if (unlike()) promise_nothing(batch.output, begin, StopReason::unlike);
             }
-          } else if (plan.reason == StopReason::target) {
-            search_one(batch, begin, ef, AsTraced{}, scratch);
           } else if (budget > 0) {
             search_one(batch, begin, ef, WithBudget{budget}, scratch);
           } else {
@@ -296,18 +299,18 @@ bool HnswIndex::may_be_query(NodeId node) const {
   return graph_.links.level_of(node) == 0 && !(has_codes() && entry_points_.contains(node));
 }
 
-// Searches that collect know their results in the end only: a step is one with a larger ef.
-void HnswIndex::trace_collections(const Start& first, const TraceRequest& request, NodeId own, float true_kth,
-                                  Scratch& scratch, const SearchProgress& before, std::vector<GraphStep>& steps) const {
-  const PackedRecords records(graph_.links, vectors_, space_.kernels(), space_.dim(), scratch.query.data(),
-                              kernels::active().packed, first.packed);
+// Searches that collect know their results in the end only, and how far one with a smaller ef goes that looks ahead can't be
+// told from one with a larger: a step is a search of its own.
+void HnswIndex::trace_searches(const Start& first, const TraceRequest& request, NodeId own, float true_kth,
+                               const NodeBitset* passing, Scratch& scratch, const SearchProgress& before,
+                               std::vector<GraphStep>& steps) const {
   const std::size_t cap = std::max(request.cap, request.k);
   for (std::size_t ef = request.k; ef <= cap;) {
-    const std::size_t next = ef == cap ? cap + 1 : std::min(ef + std::max<std::size_t>(ef / 4, 1), cap);
+    const std::size_t part = ef < 256 && request.k < many_results ? 8 : 4;
+    const std::size_t next = ef == cap ? cap + 1 : std::min(ef + std::max<std::size_t>(ef / part, 1), cap);
     SearchProgress progress = before;
     scratch.visited.begin(vectors_.size());
-    if (own != no_node) scratch.visited.insert(own);
-    collect(first.node, request.k, ef, records, scratch, progress);
+    search_from(first, request.k, ef, passing, Unlimited{}, own, scratch, progress);
     GraphStep step{};
     step.distances = static_cast<float>(progress.distances);
     step.next = step.kth = infinity;
@@ -333,15 +336,14 @@ void HnswIndex::trace_batch(const TraceRequest& request, std::span<const NodeId>
           space_.prepare(query, scratch.query);
           SearchProgress progress;
           const Start first = start(scratch, progress);
-          // As if it had been seen: neither expanded nor found.
-          if (own[begin] != no_node) scratch.visited.insert(own[begin]);
           steps.clear();
-          if (first.by_codes && passing == nullptr && request.k >= many_results) {
-            trace_collections(first, request, own[begin], request.true_kth[begin], scratch, progress, steps);
+          if (first.by_codes && (request.whole || collects(request.k, passing))) {
+            trace_searches(first, request, own[begin], request.true_kth[begin], passing, scratch, progress, steps);
           } else {
             const float offset = space_.nearness_offset(scratch.query, request.largest_norm);
             search_from(first, request.k, std::max(request.cap, request.k), passing,
-                        Traced{steps, request.k, offset, request.true_kth[begin], request.detailed}, scratch, progress);
+                        Traced{steps, request.k, offset, request.true_kth[begin], request.detailed}, own[begin],
+                        scratch, progress);
           }
           std::vector<float>& row = traces.rows[begin];
           row.resize(steps.size() * traces.columns);

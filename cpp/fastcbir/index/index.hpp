@@ -56,6 +56,7 @@ struct TraceRequest {
   float largest_norm;
   AllowList allow;        // of all these queries
   bool detailed = false;  // more columns, at more cost
+  bool whole = false;     // by codes: a step is a whole search with a larger ef, as one with a fixed ef is done
   std::size_t threads = 0;
   Monitor* monitor = nullptr;
 };

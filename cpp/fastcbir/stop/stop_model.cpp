@@ -278,12 +278,12 @@ StopPlan StopModel::farthest(const StopQuestion& question, StopReason reason, fl
 }
 
 // What a search costs at a threshold, in distances, with what deciding costs beside them: so a rule is taken only where it
-// saves time. Measured on vectors of 96 dimensions.
+// saves time. Measured on vectors of 96 dimensions. Plain searches by codes look ahead, which saves a fifth of their time.
 float StopModel::price_of(const StopCurve& curve, std::size_t at) const {
   const float distances = curve.costs[at];
   const bool coded = fingerprint_.code_bits > 0;
   if (curve.rule == StopRule::plain) return distances;
-  if (curve.rule == StopRule::price) return distances * (coded ? 1.25f : 1.02f);
+  if (curve.rule == StopRule::price) return distances * (coded ? 1.5f : 1.02f);
   const float all_decisions = coded ? 1600.0f : 100.0f;
   return distances + all_decisions * 96 / static_cast<float>(fingerprint_.dim);
 }
@@ -310,8 +310,12 @@ StopPlan StopModel::plan(const StopQuestion& question) const {
   std::size_t best_at = 0;
   float best_cost = 0;
   for (const StopCurve* curve = range.begin; curve != range.end; ++curve) {
-    const std::size_t at = first_kept(*curve, target);
-    if (at == curve->thresholds.size()) continue;
+    const std::size_t first = first_kept(*curve, target);
+    if (first == curve->thresholds.size()) continue;
+    // A search by codes that is hardly wider than k may have to be repeated: then more effort costs less.
+    const auto cheapest =
+        std::min_element(curve->costs.begin() + static_cast<std::ptrdiff_t>(first), curve->costs.end());
+    const auto at = static_cast<std::size_t>(cheapest - curve->costs.begin());
     const float cost = price_of(*curve, at);
     if (best != nullptr && best_cost <= cost) continue;
     best = curve;

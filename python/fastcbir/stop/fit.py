@@ -156,7 +156,10 @@ class _Tracer:
     largest_norm: float
     threads: int | None
 
-    def __call__(self, part: slice, k: int, cap: int, progress: Progress | None = None) -> Steps:
+    def __call__(
+        self, part: slice, k: int, cap: int, progress: Progress | None = None, whole: bool = False
+    ) -> Steps:
+        """whole: by codes, as searches with a fixed ef are done, which look ahead."""
         queries, done = self.queries, 0
         traced: list[Steps] = []
         for allow, some in queries.filters.deal(part):
@@ -171,6 +174,7 @@ class _Tracer:
                 False,
                 self.threads,
                 _shifted(progress, done),
+                whole,
             )
             traced.append(Steps(k, cap, offsets, rows))
             done += len(traced[-1])
@@ -213,6 +217,7 @@ def _curves_of(trace: _Tracer, design: int, k: int, seed: int, progress: Progres
     if cap == 0:
         return []
     steps = trace(slice(0, design), k, cap, progress)
+    by_codes = isinstance(trace.core, _core.Hnsw) and trace.core.params[4] > 0
     rules: list[Rule]
     if isinstance(trace.core, _core.Ivf):
         plain = plain_rule(steps, 1)
@@ -221,14 +226,15 @@ def _curves_of(trace: _Tracer, design: int, k: int, seed: int, progress: Progres
         forest = train_forest(steps.of(slice(0, trained)), seed)
         rules = [plain, forest_rule(steps.of(slice(trained, design)), plain, forest)]
     else:
-        plain = plain_rule(steps, k)
+        plain = plain_rule(trace(slice(0, design), k, cap, whole=True) if by_codes else steps, k)
         # A search that collects many results by codes knows none of them before its end.
         known = bool(np.isfinite(steps.rows[:, KTH]).any())
         rules = [plain, *(price_rules(steps, plain) if known else ())]
     counts: list[npt.NDArray[np.uint32]] = []
     for part in _batches(design, len(trace.queries)):
         steps = trace(part, k, cap, _shifted(progress, part.start))
-        some = [rule.counts(steps) for rule in rules]
+        whole = trace(part, k, cap, whole=True) if by_codes else steps
+        some = [rule.counts(whole if rule is plain else steps) for rule in rules]
         counts = [a + b for a, b in zip(counts, some, strict=True)] if counts else some
     shares = trace.queries.filters.shares
     return [rule.curve(count, shares) for rule, count in zip(rules, counts, strict=True)]
