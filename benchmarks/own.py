@@ -138,7 +138,11 @@ ALGORITHMS = [
         )
         for name, build, note in (
             ("f16-ef500", {"ef_construction": 500}, "codes, built with more care"),
-            ("f16-m32", {"m": 32}, "codes, twice the links: queries unlike the vectors"),
+            (
+                "f16-m32-ef500",
+                {"m": 32, "ef_construction": 500},
+                "the same with twice the links, for queries unlike the vectors",
+            ),
         )
     ),
     *(

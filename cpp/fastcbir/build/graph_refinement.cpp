@@ -1,10 +1,12 @@
 #include "fastcbir/build/graph_refinement.hpp"
 
 #include <algorithm>
+#include <span>
 #include <vector>
 
 #include "fastcbir/build/graph_packing.hpp"
 #include "fastcbir/build/graph_walk.hpp"
+#include "fastcbir/core/aligned_buffer.hpp"
 #include "fastcbir/core/rng.hpp"
 #include "fastcbir/search/packed_expander.hpp"
 #include "fastcbir/stop/policy.hpp"
@@ -53,6 +55,23 @@ void keep_different(std::vector<NodeId>& nodes) {
   std::sort(nodes.begin(), nodes.end());
   nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
 }
+
+// Given back to the system in the end, which the heap may not do with so much.
+template <class T>
+class LargeArray {
+ public:
+  explicit LargeArray(std::size_t count) {
+    buffer_.resize(count * sizeof(T));
+    items_ = buffer_.as<T>();
+  }
+  T& operator[](std::size_t at) const { return begin()[at]; }
+  T* begin() const { return items_.data(); }
+  T* end() const { return items_.data() + items_.size(); }
+
+ private:
+  AlignedBuffer buffer_;
+  std::span<T> items_;
+};
 
 class Refiner {
  public:
@@ -200,8 +219,9 @@ void refine_links(const Space& space, const VectorStore& vectors, PackedCodec& c
   PartMonitor filling(monitor, size, size, 2 * size);
   const std::vector<NodeId> order = nodes_along_links(graph);
   pack_codes(codec, vectors, graph.links, order, threads);
-  if (codec.unit() == 0) return;                     // nobody has a neighbour
-  std::vector<NodeId> wanted(size * room, no_node);  // whom each node would link to
+  if (codec.unit() == 0) return;                 // nobody has a neighbour
+  const LargeArray<NodeId> wanted(size * room);  // whom each node would link to
+  std::fill(wanted.begin(), wanted.end(), no_node);
   parallel_for(size, slice, threads, &forward, [&](std::size_t at, std::size_t begin, std::size_t end) {
     for (; begin < end; ++begin) {
       Refiner::Worker& worker = workers[at];
@@ -216,8 +236,8 @@ void refine_links(const Space& space, const VectorStore& vectors, PackedCodec& c
   std::vector<std::size_t> begins(size + 2);
   for (const NodeId node : wanted) begins[node == no_node ? size + 1 : node + 2] += node == no_node ? 0 : 1;
   for (std::size_t node = 2; node < begins.size(); ++node) begins[node] += begins[node - 1];
-  std::vector<NodeId> wanting(begins.back());
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
+  const LargeArray<NodeId> wanting(begins.back());
+  for (std::size_t i = 0; i < size * room; ++i) {
     if (wanted[i] != no_node) wanting[begins[wanted[i] + 1]++] = static_cast<NodeId>(i / room);
   }
   parallel_for(size, slice, threads, &filling, [&](std::size_t at, std::size_t begin, std::size_t end) {

@@ -151,8 +151,13 @@ void HnswIndex::reconnect(HnswBuilder& builder, std::size_t threads) {
 }
 
 void HnswIndex::pack_stale(std::size_t threads) {
-  std::vector<NodeId> nodes = nodes_along_links(graph_);
-  std::erase_if(nodes, [&](NodeId node) { return !stale_[node]; });
+  std::vector<NodeId> nodes;
+  stale_.for_each([&](std::size_t node) { nodes.push_back(static_cast<NodeId>(node)); });
+  // Of most nodes, rows are then mostly found in the cache; of few, the walk would take longest.
+  if (nodes.size() * 2 > graph_.links.size()) {
+    nodes = nodes_along_links(graph_);
+    std::erase_if(nodes, [&](NodeId node) { return !stale_[node]; });
+  }
   pack_codes(*codec_, vectors_, graph_.links, nodes, threads);
   if (codec_->unit() == 0) return;
   // New ones are needed when nodes have moved, or far more have come.
