@@ -306,7 +306,8 @@ void HnswIndex::trace_searches(const Start& first, const TraceRequest& request, 
                                std::vector<GraphStep>& steps) const {
   const std::size_t cap = std::max(request.cap, request.k);
   for (std::size_t ef = request.k; ef <= cap;) {
-    const std::size_t part = ef < 256 && request.k < many_results ? 8 : 4;
+    // Few more nodes find much more where ef is small, and such searches are quick.
+    const std::size_t part = request.k >= many_results || ef >= 256 ? 4 : ef >= 64 ? 8 : 64;
     const std::size_t next = ef == cap ? cap + 1 : std::min(ef + std::max<std::size_t>(ef / part, 1), cap);
     SearchProgress progress = before;
     scratch.visited.begin(vectors_.size());
