@@ -11,7 +11,7 @@
 namespace fastcbir::bindings {
 
 void bind_index(pybind11::module_& module);
-void bind_search(pybind11::class_<Index>& index);
+void bind_search(pybind11::module_& module, pybind11::class_<Index>& index);
 void bind_stop(pybind11::class_<Index>& index);
 void bind_flat(pybind11::module_& module);
 void bind_hnsw(pybind11::module_& module);

@@ -174,7 +174,7 @@ void bind_index(py::module_& module) {
       .def_property_readonly("dim", [](const Index& index) { return index.space().dim(); })
       .def_property_readonly("metric", [](const Index& index) { return name_of(index.space().metric()); })
       .def_property_readonly("dtype", [](const Index& index) { return name_of(index.space().type()); });
-  bind_search(index);
+  bind_search(module, index);
   bind_stop(index);
   module.def("load", &load_index, arg("path"), arg("mmap"), arg("verify"), release());
 }

@@ -42,15 +42,19 @@ T* memory_of(PyObject* array) {
 #if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
 
 // Arrays of a few numbers take most of a short call to make and to free. So the last answers to single queries are kept,
-// and one that nobody else holds any more, in whole or in part, is written anew, as CPython's zip() does with its tuples.
+// and of one that nobody else holds any more, what of its arrays nobody holds is written anew, as CPython's zip() does
+// with its tuples.
 class KeptHits {
  public:
   // One for so many columns, or null.
   PyObject* take(py::ssize_t columns) {
     for (PyObject*& place : places_) {
-      if (place == nullptr || !is_free(place, columns)) continue;
+      if (place == nullptr || Py_REFCNT(place) != 1) continue;
       PyObject* const hits = place;
       place = nullptr;
+      renew<Id>(hits, 0, columns);
+      renew<float>(hits, 1, columns);
+      renew<std::uint32_t>(hits, 2, 0);
       return hits;
     }
     return nullptr;
@@ -70,9 +74,12 @@ class KeptHits {
   }
 
  private:
-  static bool is_free(PyObject* hits, py::ssize_t columns) {
-    return Py_REFCNT(hits) == 1 && is_free<Id>(PyTuple_GET_ITEM(hits, 0), columns) &&
-           is_free<float>(PyTuple_GET_ITEM(hits, 1), columns) && is_free<std::uint32_t>(PyTuple_GET_ITEM(hits, 2), 0);
+  template <class T>
+  static void renew(PyObject* hits, Py_ssize_t field, py::ssize_t columns) {
+    PyObject* const array = PyTuple_GET_ITEM(hits, field);
+    if (is_free<T>(array, columns)) return;
+    PyTuple_SET_ITEM(hits, field, new_array<T>(1, columns));
+    Py_DECREF(array);
   }
 
   // Whether it is as it was made (its holder may have changed its shape or dtype, or forbidden writing), and nobody else

@@ -62,7 +62,7 @@ bool is_ready(const py::array& array, const Space& space, bool single_allowed) {
 
 }  // namespace
 
-InputVectors input_vectors(const py::object& given, const Space& space, const char* what, bool single_allowed) {
+InputVectors input_vectors(py::handle given, const Space& space, const char* what, bool single_allowed) {
   if (py::isinstance<py::array>(given)) {
     auto ready = py::reinterpret_borrow<py::array>(given);
     if (is_ready(ready, space, single_allowed)) {
@@ -93,7 +93,7 @@ InputVectors input_vectors(const py::object& given, const Space& space, const ch
   return {std::move(array), count};
 }
 
-py::array_t<Id> input_ids(const py::object& given, const char* what, std::size_t count) {
+py::array_t<Id> input_ids(py::handle given, const char* what, std::size_t count) {
   py::array array = py::array::ensure(given);
   if (!array) {
     PyErr_Clear();
@@ -120,7 +120,7 @@ py::array_t<Id> input_ids(const py::object& given, const char* what, std::size_t
   return ids;
 }
 
-InputAllow input_allow(const py::object& given) {
+InputAllow input_allow(py::handle given) {
   InputAllow allow;
   if (given.is_none()) return allow;
   const py::array array = py::array::ensure(given);
@@ -141,7 +141,7 @@ InputAllow input_allow(const py::object& given) {
   return allow;
 }
 
-std::size_t input_size(const py::object& given, const char* what) {
+std::size_t input_size(py::handle given, const char* what) {
   if (given.is_none()) return 0;
   const py::ssize_t value = PyIndex_Check(given.ptr()) ? PyNumber_AsSsize_t(given.ptr(), nullptr) : -1;
   if (value < 1) {

@@ -1,6 +1,7 @@
 # The compiled core as Python sees it: what cpp/bindings registers. fastcbir.index is its only user.
 from collections.abc import Callable
 from os import PathLike
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,11 @@ from fastcbir.types import Hits
 _Progress = Callable[[int, int], object] | None
 _Ids = npt.NDArray[np.int64]
 _Distances = npt.NDArray[np.float32]
+
+_Function = TypeVar("_Function", bound=Callable[..., Hits])
+
+# Decorates fastcbir.Index.search, which does no more than call Index.search below: then without a frame.
+def direct_search(function: _Function) -> _Function: ...
 
 class Index:
     def add(

@@ -159,6 +159,7 @@ class Index:
         """Forget removed and replaced vectors for good, and mend the graph around them."""
         self._core.compact(threads, progress)
 
+    @_core.direct_search
     def search(
         self,
         queries: npt.ArrayLike,
