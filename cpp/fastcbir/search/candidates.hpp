@@ -57,7 +57,7 @@ class Candidates {
     bound_ = wanted == 0 ? -infinity : infinity;
     found_.clear();
     room_ = 2 * wanted + 16;
-    found_.reserve(room_);
+    found_.reserve(room_ + kernels::packed_neighbors);
   }
 
   float bound() const { return sorted_ ? beam_.bound() : bound_; }
@@ -74,6 +74,20 @@ class Candidates {
       found_.push_back(keys[i]);
       if (found_.size() == room_) cut();
     }
+  }
+
+  // Takes in those keys, at most a block's, that are near enough.
+  void offer(const Key* keys, std::size_t count) {
+    if (sorted_) {
+      Key near[kernels::packed_neighbors];
+      std::copy_n(keys, count, near);
+      return beam_.push(near, count);
+    }
+    const std::size_t before = found_.size();
+    found_.resize(before + count);  // there is room
+    std::copy_n(keys, count, found_.data() + before);
+    found_.resize(before + keep_below(found_.data() + before, count, bound_key(bound_)));
+    if (found_.size() >= room_) cut();
   }
 
   // The nodes of the nearest `wanted` so far, in no order; the collection goes on.

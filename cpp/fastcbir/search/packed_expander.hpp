@@ -41,30 +41,21 @@ class PackedRecords {
 
   float value(NodeId node) const { return exact_(query_, vectors_.row(node), dim_); }
 
-  // The keys of those neighbours of a node whose estimates are below `bound` and which `is_new(node)` lets through; how
-  // many there are. `own` is the node's value. each(keys, count): they come in parts.
-  template <class IsNew, class Each>
-  FASTCBIR_INLINE std::size_t neighbors(NodeId node, float own, float bound, IsNew&& is_new, Key* keys,
+  // The keys of those neighbours of a node whose estimates are below `bound` and which `keep(keys, count)` moves to the
+  // front, as in VisitedSet; how many there are. `own` is the node's value. each(keys, count): they come in parts.
+  template <class Keep, class Each>
+  FASTCBIR_INLINE std::size_t neighbors(NodeId node, float own, float bound, Keep&& keep, Key* keys,
                                         Each&& each) const {
     const std::uint32_t* slots = links_.block(node, 0);
     const std::byte* block = links_.payload(node);
-    Key nearest = kernels::empty_key;
     std::size_t count = 0;
     for (std::size_t first = 0; first < links_.capacity(0); first += kernels::packed_neighbors) {
-      const std::size_t begin = count;
-      const std::size_t found = candidates_(packed_query_, block, slots + first, own, bound, keys + begin);
+      Key* const part = keys + count;
+      const std::size_t kept = keep(part, candidates_(packed_query_, block, slots + first, own, bound, part));
       block += block_bytes_;
-      for (std::size_t i = begin; i < begin + found; ++i) {
-        const Key key = keys[i];
-        const bool taken = is_new(node_of(key));
-        keys[count] = key;
-        count += taken ? 1 : 0;
-        nearest = std::min(nearest, taken ? key : kernels::empty_key);
-      }
-      each(keys + begin, count - begin);
+      each(part, kept);
+      count += kept;
     }
-    // Most likely the next to be expanded: its record comes while the frontier takes in the others.
-    if (nearest != kernels::empty_key) prefetch_node(node_of(nearest));
     return count;
   }
 
@@ -95,9 +86,23 @@ class PackedExpander {
     ++progress.distances;
     const float own = records_.value(node);
     if (own <= results_.bound() && (passing_ == nullptr || (*passing_)[node])) results_.push(own, node);
-    return records_.neighbors(
-        node, own, frontier_.bound(), [&](NodeId neighbor) { return !visited.contains(neighbor); },
-        neighborhood.keys.data(), [](const Key*, std::size_t) {});
+    Key nearest = kernels::empty_key;
+    const auto keep = [&](Key* keys, std::size_t found) {
+      std::size_t kept = 0;
+      for (std::size_t i = 0; i < found; ++i) {
+        const Key key = keys[i];
+        const bool is_new = !visited.contains(node_of(key));
+        keys[kept] = key;
+        kept += is_new ? 1 : 0;
+        nearest = std::min(nearest, is_new ? key : kernels::empty_key);
+      }
+      return kept;
+    };
+    const std::size_t count = records_.neighbors(node, own, frontier_.bound(), keep, neighborhood.keys.data(),
+                                                 [](const Key*, std::size_t) {});
+    // Most likely the next to be expanded: its record comes while the frontier takes in the others.
+    if (nearest != kernels::empty_key) prefetch_node(node_of(nearest));
+    return count;
   }
 
  private:
@@ -110,8 +115,8 @@ class PackedExpander {
 // From so many results on, a visit to each would be too much.
 inline constexpr std::size_t many_results = 32;
 
-// For these: the nearest by their estimates are collected, to be compared in the end. Here a node stands in the frontier once, with its first estimate. The caller has put the first node into
-// the frontier, the visited set and the collection.
+// For these: the nearest by their estimates are collected, to be compared in the end. Here a node stands in the frontier
+// once, with its first estimate. The caller has put the first node into the frontier, the visited set and the collection.
 template <class Frontier>
 class CollectingExpander {
  public:
@@ -124,13 +129,8 @@ class CollectingExpander {
     ++progress.distances;
     return records_.neighbors(
         node, records_.value(node), std::max(frontier_.bound(), collected_.bound()),
-        [&](NodeId neighbor) { return visited.insert(neighbor); }, neighborhood.keys.data(),
-        [&](const Key* keys, std::size_t count) {
-          Key near[kernels::packed_neighbors];
-          std::copy_n(keys, count, near);
-          const std::size_t near_count = keep_below(near, count, bound_key(collected_.bound()));
-          if (near_count > 0) collected_.push(near, near_count);
-        });
+        [&](Key* keys, std::size_t count) { return visited.insert_new(keys, count); }, neighborhood.keys.data(),
+        [&](const Key* keys, std::size_t count) { collected_.offer(keys, count); });
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fastcbir/core/types.hpp"
+#include "fastcbir/search/keys.hpp"
 
 namespace fastcbir {
 
@@ -26,6 +27,23 @@ class VisitedSet {
     const bool fresh = epochs_[node] != epoch_;
     epochs_[node] = epoch_;
     return fresh;
+  }
+
+  // Of these keys, those of nodes not seen before, to the front in their order; how many. All are seen from now on. Which
+  // are new is guessed wrong half the time: no branch on it.
+  std::size_t insert_new(Key* keys, std::size_t count) {
+    std::uint8_t* const epochs = epochs_.data();
+    const std::uint8_t epoch = epoch_;  // a byte that is written might be this one, for all the compiler knows
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const Key key = keys[i];
+      std::uint8_t& seen = epochs[node_of(key)];
+      const std::size_t fresh = seen != epoch ? 1 : 0;
+      seen = epoch;
+      keys[kept] = key;
+      kept += fresh;
+    }
+    return kept;
   }
 
   bool contains(NodeId node) const { return epochs_[node] == epoch_; }
