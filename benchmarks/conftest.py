@@ -55,6 +55,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--rounds", type=int, default=3, help="repetitions of every setting (default: 3)")
     add("--queries", type=int, metavar="N", help="use the first N queries only")
     add("--n", type=int, metavar="N", help="index the first N vectors only")
+    add(
+        "--held-out",
+        type=int,
+        default=0,
+        metavar="N",
+        help="ask for N of the dataset's vectors, left out of the index, instead of its queries",
+    )
+    add("--held-out-seed", type=int, default=0, metavar="SEED", help="which ones (default: 0)")
     add("--metric", help="l2, ip, cosine or hamming, for files that don't say theirs")
     add(
         "--smoke",

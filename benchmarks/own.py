@@ -11,21 +11,6 @@ from numpy.typing import NDArray
 from benchmarks.protocol import Algorithm, effort
 
 
-class _Ways(dict[int, dict[str, Any]]):
-    """Arguments of a search for each k: what is compared again beside the k goes with their root."""
-
-    def __init__(self, how: dict[str, Any]) -> None:
-        super().__init__()
-        self._how = how
-
-    def __missing__(self, k: int) -> dict[str, Any]:
-        how = self._how
-        if k > 10 and "rerank" in how:
-            how = how | {"rerank": k + round((how["rerank"] - 10) * math.sqrt(k / 10))}
-        self[k] = how
-        return how
-
-
 class Fastcbir:
     """method: the name of a method dataclass of fastcbir; its parameters follow.
 
@@ -38,23 +23,37 @@ class Fastcbir:
         self._library: Any = fastcbir
         self._dtype = dtype
         self._method = getattr(fastcbir, method)(**parameters)
-        self._ways: dict[int, dict[str, Any]] = {}
 
     def build(self, base: NDArray[Any], metric: str, threads: int) -> None:
         dim = base.shape[1]
         self._index = self._library.Index(dim, self._method, metric=metric, dtype=self._dtype)
         self._index.add(base, threads=threads)
 
-    def set_query_params(self, **params: Any) -> None:
+    def set_query_params(
+        self, ef: int | None = None, nprobe: int | None = None, rerank: int | None = None
+    ) -> None:
         lists = self._index.info().get("nlist")  # small sets have fewer lists than the grid visits
-        how = params | {"threads": 1} | ({"nprobe": min(params["nprobe"], lists)} if lists else {})
-        self._ways = _Ways(how)
+        self._ef = ef
+        self._nprobe = nprobe if nprobe is None or not lists else min(nprobe, lists)
+        self._rerank = rerank
+
+    def _rerank_for(self, k: int) -> int | None:
+        """What is compared again beside the k goes with their root."""
+        if self._rerank is None or k <= 10:
+            return self._rerank
+        return k + round((self._rerank - 10) * math.sqrt(k / 10))
 
     def query(self, query: NDArray[Any], k: int) -> Any:
-        return self._index.search(query, k, **self._ways[k]).ids
+        if self._rerank is None:
+            return self._index.search(query, k, ef=self._ef, nprobe=self._nprobe, threads=1).ids
+        return self._index.search(
+            query, k, nprobe=self._nprobe, rerank=self._rerank if k <= 10 else self._rerank_for(k), threads=1
+        ).ids
 
     def batch_query(self, queries: NDArray[Any], k: int) -> Any:
-        return self._index.search(queries, k, **self._ways[k]).ids
+        return self._index.search(
+            queries, k, ef=self._ef, nprobe=self._nprobe, rerank=self._rerank_for(k), threads=1
+        ).ids
 
     def index_bytes(self) -> int:
         return int(self._index.memory_bytes)
@@ -117,6 +116,7 @@ ALGORITHMS = [
             {**_M16, "codec": codec, **more},
             queries=effort(),
             effort="ef",
+            least_effort=0.5,
             note="codes of the neighbours beside each node, exact distances in the result",
             **only,
         )
@@ -134,6 +134,7 @@ ALGORITHMS = [
             {**_M16, **build, "codec": "rabitq2", "dtype": "float16"},
             queries=effort(),
             effort="ef",
+            least_effort=0.5,
             note=note,
         )
         for name, build, note in (

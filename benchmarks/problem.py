@@ -77,7 +77,14 @@ def _unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def load_problem(
-    name: str, k: int, *, max_queries: int | None = None, n: int | None = None, metric: str | None = None
+    name: str,
+    k: int,
+    *,
+    max_queries: int | None = None,
+    n: int | None = None,
+    metric: str | None = None,
+    held_out: int = 0,
+    seed: int = 0,
 ) -> Problem:
     """The dataset `name` (of the catalogue, or a path) with true neighbours for k.
 
@@ -87,27 +94,36 @@ def load_problem(
         max_queries: only the first queries.
         n: only the first base vectors.
         metric: for files that don't say theirs.
+        held_out: so many of the base vectors, drawn by `seed`, are the queries instead of the dataset's own:
+            for choosing settings by other queries than those that figures are given for.
 
     Raises:
-        ValueError: the dataset has fewer true neighbours than k.
+        ValueError: the dataset has fewer true neighbours than k, or fewer vectors than are held out.
     """
     from fastcbir.datasets import exact_neighbors, load_dataset
 
     dataset = load_dataset(name, n=n, metric=metric)
     kind = dataset.index_metric
-    count = len(dataset.queries) if max_queries is None else min(max_queries, len(dataset.queries))
-    base, queries = np.asarray(dataset.base), np.asarray(dataset.queries)[:count]
+    base, queries, known = np.asarray(dataset.base), np.asarray(dataset.queries), dataset.neighbors
+    if held_out:
+        if held_out >= len(base):
+            raise ValueError(f"dataset {name} has {len(base)} vectors, {held_out} can't be held out")
+        order = np.random.default_rng(seed).permutation(len(base))
+        base, queries, known = base[np.sort(order[held_out:])], base[order[:held_out]], None
+    queries = queries[:max_queries]
     if kind == "cosine":
         base, queries = _unit(base), _unit(queries)
-    if dataset.neighbors is None:
+    if known is None:
         truth, _ = exact_neighbors(base, queries, min(k, len(base)), kind)
     else:
-        truth = np.asarray(dataset.neighbors)[:count]
+        truth = np.asarray(known)[: len(queries)]
     if truth.shape[1] < min(k, len(base)):
         raise ValueError(
             f"dataset {name} has {truth.shape[1]} true neighbours a query, k is {k}; use a smaller --k"
         )
     label = dataset.name if n is None else f"{dataset.name}, first {n}"
+    if held_out:
+        label += f", held out by seed {seed}"
     return Problem(label, kind, base, queries, truth.astype(np.int64))
 
 

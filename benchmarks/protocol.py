@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import itertools
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ class Algorithm:
     queries: Sequence[Params] = ({},)
     metrics: Sequence[str] = METRICS
     effort: str | None = None  # a query parameter that has to be at least k (ef of a graph search)
+    least_effort: float = 1.0  # or at least so many times k
     tool: str | None = None  # a program that must be on the path as well
     dtypes: Sequence[str] | None = (
         None  # only for datasets stored as one of these; the base is then passed as stored
@@ -61,11 +63,12 @@ class Algorithm:
     note: str = ""  # why this configuration
 
     def queries_for(self, k: int) -> list[Params]:
-        """The grid for k neighbours: what can't hold k candidates is left out, but never all of it."""
+        """The grid for k neighbours: what can't hold k candidates is raised until it can, and met once."""
         if self.effort is None:
             return list(self.queries)
-        enough = [params for params in self.queries if params[self.effort] >= k]
-        return enough or [{**self.queries[-1], self.effort: k}]
+        least = math.ceil(k * self.least_effort)
+        raised = [{**params, self.effort: max(params[self.effort], least)} for params in self.queries]
+        return [params for at, params in enumerate(raised) if params not in raised[:at]]
 
     def refusal(self, metric: str, dtype: str, size: int, dim: int) -> str | None:
         """Why this algorithm does not run on such a dataset, or None."""

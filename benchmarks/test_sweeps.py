@@ -29,7 +29,13 @@ def test_sweep(
     else:
         get = pytestconfig.getoption
         problem = load_problem(
-            dataset_name, max(settings.ks), max_queries=get("--queries"), n=get("--n"), metric=get("--metric")
+            dataset_name,
+            max(settings.ks),
+            max_queries=get("--queries"),
+            n=get("--n"),
+            metric=get("--metric"),
+            held_out=get("--held-out"),
+            seed=get("--held-out-seed"),
         )
     sweep = Sweep(problem, algorithms, settings, run_folder.path, say)
     results = sweep.run()

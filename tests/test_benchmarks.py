@@ -130,10 +130,14 @@ def test_rounds_interleave_the_algorithms() -> None:
     assert firsts == {"a", "b", "c"}, "who begins changes from round to round"
 
 
-def test_a_grid_leaves_out_what_cannot_hold_k() -> None:
+def test_a_grid_raises_what_cannot_hold_k() -> None:
     algorithm = Algorithm("x", "m:C", "x", "x", queries=effort(), effort="ef")
-    assert all(params["ef"] >= 100 for params in algorithm.queries_for(100))
+    assert [params["ef"] for params in algorithm.queries_for(100)] == [100, 120, 200, 320, 500, 800]
     assert algorithm.queries_for(5000) == [{"ef": 5000}]
+    half = replace(algorithm, least_effort=0.5)
+    assert [params["ef"] for params in half.queries_for(99)][:3] == [50, 60, 80]
+    lists = replace(algorithm, queries=({"n": 1, "ef": 10}, {"n": 1, "ef": 20}, {"n": 2, "ef": 10}))
+    assert lists.queries_for(30) == [{"n": 1, "ef": 30}, {"n": 2, "ef": 30}]
     assert grid(a=[1, 2], b=[3]) == ({"a": 1, "b": 3}, {"a": 2, "b": 3})
     assert [lists_for(size) for size in (1, 1_000, 1_000_000)] == [16, 128, 4096]
 
