@@ -14,24 +14,27 @@
 namespace fastcbir {
 namespace {
 
-// Up to here many near neighbours are good ones.
+// Up to here many near neighbours are good ones, and codes are made soon enough to find them by.
 constexpr std::size_t most_dense_dim = 256;
 
-// A node meets so many near nodes, found by so many visits. In many dimensions few of them: what they leave free goes to
-// far nodes, without which queries that are far from everything lose their way there.
+// A node meets so many near nodes, found by so many visits by codes. In many dimensions few of them: what they leave free
+// goes to far nodes, without which queries that are far from everything lose their way there. There they are found without
+// visits, among those that a few of its neighbours link to.
 struct Meeting {
   std::size_t nodes;
   std::size_t visits;
 };
 Meeting meeting_of(std::size_t dim, std::size_t ef_construction) {
-  if (dim > most_dense_dim) return {16, 32};
+  if (dim > most_dense_dim) return {16, 0};
   return {std::max<std::size_t>(16, ef_construction * 4 / 5), std::max<std::size_t>(16, ef_construction * 2 / 5)};
 }
+constexpr std::size_t asked_neighbors = 3;
 // How many at most are looked at in the end.
 constexpr std::size_t most_candidates = 200;
-// One place in so many is kept for far nodes, for which so many are drawn by lot.
+// One place in so many is kept for far nodes, for which so many are drawn by lot: of more, nearer ones are taken, and
+// queries in between are found less.
 constexpr std::size_t far_part = 8;
-constexpr std::size_t far_drawn = most_candidates;
+constexpr std::size_t far_drawn = 40;
 // So many nodes one after the other, as a walk meets them, are given the same, which then lie in the cache.
 constexpr std::size_t slice = 16;
 // Squares of alpha, in the order tried: choosing whom to link to, then filling the list.
@@ -101,8 +104,24 @@ class Refiner {
     for (std::size_t i = 0; i < links_.capacity(level) && slots[i] != no_node; ++i) to.push_back(slots[i]);
   }
 
-  // What a search for the node itself finds are its candidates.
+  bool meets_by_codes() const { return meeting_.visits > 0; }
+
+  // Finds the node's candidates.
   void meet(NodeId node, Worker& worker) const {
+    worker.nodes.clear();
+    if (meets_by_codes()) {
+      search_for(node, worker);
+    } else {
+      append_links(node, 0, worker.nodes);
+      const std::size_t asked = std::min(worker.nodes.size(), asked_neighbors);
+      for (std::size_t i = 0; i < asked; ++i) append_links(worker.nodes[i], 0, worker.nodes);
+      keep_different(worker.nodes);
+    }
+    meet_named(node, worker.nodes, meeting_.nodes, worker);
+  }
+
+  // Appends what a search for the node itself finds.
+  void search_for(NodeId node, Worker& worker) const {
     const RowQuery query = space_.row_query(vectors_.row(node), worker.base_row);
     const kernels::PackedQuery packed = codec_.prepare(query.data, worker.packed);
     const PackedRecords records(links_, vectors_, space_.kernels(), space_.dim(), query.data, kernels::active().packed,
@@ -115,9 +134,7 @@ class Refiner {
     SearchProgress progress;
     greedy_search<nodes_ahead>(CollectingExpander(records, worker.beam, worker.collected), worker.visited, worker.beam,
                                NeverStop{}, progress, worker.neighborhood);
-    worker.nodes.clear();
     worker.collected.for_each([&](NodeId found) { worker.nodes.push_back(found); });
-    meet_named(node, worker.nodes, meeting_.nodes, worker);
   }
 
   // Draws the nodes that those of the slice from `first` on are to meet.
@@ -201,9 +218,9 @@ class Refiner {
 
 }  // namespace
 
-std::size_t draft_ef(std::size_t dim, std::size_t ef_construction) {
+std::size_t draft_ef(std::size_t ef_construction) {
   constexpr std::size_t least = 64;
-  return dim > most_dense_dim ? ef_construction : std::max(ef_construction / 2, std::min(ef_construction, least));
+  return std::max(ef_construction / 2, std::min(ef_construction, least));
 }
 
 void refine_links(const Space& space, const VectorStore& vectors, PackedCodec& codec, HnswGraph& graph,
@@ -218,8 +235,10 @@ void refine_links(const Space& space, const VectorStore& vectors, PackedCodec& c
   PartMonitor forward(monitor, 0, size, 2 * size);
   PartMonitor filling(monitor, size, size, 2 * size);
   const std::vector<NodeId> order = nodes_along_links(graph);
-  pack_codes(codec, vectors, graph.links, order, threads);
-  if (codec.unit() == 0) return;                 // nobody has a neighbour
+  if (refiner.meets_by_codes()) {
+    pack_codes(codec, vectors, graph.links, order, threads);
+    if (codec.unit() == 0) return;  // nobody has a neighbour
+  }
   const LargeArray<NodeId> wanted(size * room);  // whom each node would link to
   std::fill(wanted.begin(), wanted.end(), no_node);
   parallel_for(size, slice, threads, &forward, [&](std::size_t at, std::size_t begin, std::size_t end) {

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "fastcbir/core/rng.hpp"
@@ -12,17 +13,17 @@ using namespace fastcbir;
 
 namespace {
 
-constexpr std::size_t dim = 12;
-
 struct Made {
+  std::size_t dim;
   HnswParams params{.m = 16, .ef_construction = 60, .keep_pruned = false, .seed = 1, .code_bits = 2};
   Space space;
   VectorStore vectors;
   PackedCodec codec;
   HnswGraph graph;
 
-  explicit Made(Metric metric)
-      : space(dim, metric, ScalarType::f32),
+  explicit Made(Metric metric, std::size_t dimensions = 12)
+      : dim(dimensions),
+        space(dim, metric, ScalarType::f32),
         vectors(space),
         codec(space, params.code_bits, params.seed),
         graph(params, codec.block_bytes(params.m0())) {
@@ -47,10 +48,13 @@ struct Made {
 }  // namespace
 
 TEST_CASE("refined lists hold the old ones and more, each node once") {
-  for (const Metric metric : {Metric::l2, Metric::cosine}) {
-    const Made before(metric);
-    Made after(metric);
-    Made on_threads(metric);
+  // Above 256 dimensions, near nodes are met in another way.
+  for (const auto& [metric, dim] : {std::pair{Metric::l2, 12}, {Metric::cosine, 12}, {Metric::l2, 300}}) {
+    CAPTURE(dim);
+    const auto dimensions = static_cast<std::size_t>(dim);
+    const Made before(metric, dimensions);
+    Made after(metric, dimensions);
+    Made on_threads(metric, dimensions);
     after.refine(1);
     on_threads.refine(3);
     std::size_t links_before = 0;
@@ -85,7 +89,9 @@ TEST_CASE("refined lists lead far away too") {
     for (NodeId node = 0; node < size; ++node) {
       PreparedQuery query;
       const RowQuery row = made.space.row_query(made.vectors.row(node), query);
-      const auto value = [&](NodeId other) { return made.space.kernels().one(row.data, made.vectors.row(other), dim); };
+      const auto value = [&](NodeId other) {
+        return made.space.kernels().one(row.data, made.vectors.row(other), made.dim);
+      };
       std::vector<float> values;
       for (NodeId other = 0; other < size; ++other) values.push_back(value(other));
       std::nth_element(values.begin(), values.begin() + met, values.end());
@@ -97,10 +103,10 @@ TEST_CASE("refined lists lead far away too") {
 }
 
 TEST_CASE("a graph of one node or none has nothing to refine") {
-  for (const std::size_t count : {std::size_t{0}, std::size_t{1}}) {
-    const Space space(4, Metric::l2, ScalarType::f32);
+  for (const auto& [count, dim] : {std::pair<std::size_t, std::size_t>{0, 4}, {1, 4}, {0, 300}, {1, 300}}) {
+    const Space space(dim, Metric::l2, ScalarType::f32);
     VectorStore vectors(space);
-    const std::vector<float> values(4 * count, 1.0f);
+    const std::vector<float> values(dim * count, 1.0f);
     vectors.append(space, values.data(), count);
     PackedCodec codec(space, 2, 1);
     HnswGraph graph(HnswParams{}, codec.block_bytes(HnswParams{}.m0()));

@@ -213,6 +213,59 @@ TEST_CASE("what a look-up table must hold is the same for every instruction set"
   }
 }
 
+TEST_CASE("a row's code is what its definition says, and the same for every instruction set") {
+  for (const std::size_t dim : {1, 16, 50, 96, 1280}) {
+    for (const std::size_t planes : {1, 2}) {
+      CAPTURE(dim);
+      CAPTURE(planes);
+      const std::size_t count = round_up(dim, 16);
+      std::mt19937 random(static_cast<unsigned>(dim + planes));
+      Lines<float> base(count);
+      Lines<float> row(count);
+      for (std::size_t i = 0; i < dim; ++i) {
+        base.data[i] = static_cast<float>(random() % 2001) / 1000.0f - 1.0f;
+        row.data[i] = random() % 8 == 0 ? base.data[i] : static_cast<float>(random() % 2001) / 1000.0f - 1.0f;
+      }
+      const float outer = 0.9957f;
+      double length2 = 0, along = 0, base_code = 0, base_difference = 0;
+      for (std::size_t i = 0; i < count; ++i) length2 += std::pow(double{row.data[i]} - double{base.data[i]}, 2);
+      const double limit = double{outer} * std::sqrt(length2 / static_cast<double>(dim));
+      std::optional<kernels::PackedCode> same;
+      std::vector<std::uint8_t> first;
+      for (const KernelTable* table : tables_under_test()) {
+        CAPTURE(table->name);
+        std::vector<std::uint8_t> levels(count + 1, 77);
+        const kernels::PackedCode code =
+            table->packed.encode(base.data, row.data, count, dim, planes, outer, levels.data());
+        CHECK(levels.back() == 77);
+        if (!same) {
+          same = code;
+          first = levels;
+          for (std::size_t i = 0; i < count; ++i) {
+            const double w = double{row.data[i]} - double{base.data[i]};
+            const bool is_outer = planes == 2 && std::abs(w) > limit;
+            const int level = w > 0 ? (is_outer ? 3 : 2) : (is_outer ? 0 : 1);
+            CHECK(int{levels[i]} == (planes == 2 ? level : level - 1));
+            along += (2 * level - 3) * w;
+            base_code += (2 * level - 3) * double{base.data[i]};
+            base_difference += double{base.data[i]} * w;
+          }
+          const double close = 1e-6 * static_cast<double>(count);
+          CHECK(std::abs(double{code.length2} - length2) < close);
+          CHECK(std::abs(double{code.along} - along) < close);
+          CHECK(std::abs(double{code.base_code} - base_code) < close);
+          CHECK(std::abs(double{code.base_difference} - base_difference) < close);
+        }
+        CHECK(levels == first);
+        CHECK(code.length2 == same->length2);
+        CHECK(code.along == same->along);
+        CHECK(code.base_code == same->base_code);
+        CHECK(code.base_difference == same->base_difference);
+      }
+    }
+  }
+}
+
 TEST_CASE("a projection is a product with a matrix") {
   for (const KernelTable* table : tables_under_test()) {
     CAPTURE(table->name);
