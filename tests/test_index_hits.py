@@ -121,3 +121,18 @@ def test_threads_do_not_share_answers(index: fc.Index, vectors: Vectors) -> None
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(ask, first) for first in range(8)]:
             done.result()
+
+
+def test_answers_to_searches_by_recall_stay(vectors: Vectors) -> None:
+    index = fc.Index(DIM, fc.Hnsw())
+    index.add(vectors)
+    index.fit_stop(k=3, shadow_every=0)
+    held = [index.search(vector, k=3, recall=0.9) for vector in vectors]
+    only_reasons = [index.search(vector, k=3, recall=0.9).stop_reason for vector in vectors]
+    for row, (hits, reason) in enumerate(zip(held, only_reasons, strict=True)):
+        plain = index.search(vectors[row], k=3)
+        assert plain.stop_reason is None and plain.estimated_recall is None
+        again = index.search(vectors[row], k=3, recall=0.9)
+        for one, other in zip(again, hits, strict=True):
+            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(reason, hits.stop_reason)

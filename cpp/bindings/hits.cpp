@@ -39,6 +39,8 @@ T* memory_of(PyObject* array) {
   return reinterpret_cast<T*>(py::detail::array_proxy(array)->data);
 }
 
+}  // namespace
+
 #if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
 
 // Arrays of a few numbers take most of a short call to make and to free. So the last answers to single queries are kept,
@@ -46,18 +48,24 @@ T* memory_of(PyObject* array) {
 // with its tuples.
 class KeptHits {
  public:
-  // One for so many columns, or null.
-  PyObject* take(py::ssize_t columns) {
+  explicit KeptHits(bool promised) : promised_(promised) {}
+
+  // One for so many columns, or none.
+  py::object take(py::ssize_t columns) {
     for (PyObject*& place : places_) {
       if (place == nullptr || Py_REFCNT(place) != 1) continue;
-      PyObject* const hits = place;
+      auto hits = py::reinterpret_steal<py::object>(place);
       place = nullptr;
-      renew<Id>(hits, 0, columns);
-      renew<float>(hits, 1, columns);
-      renew<std::uint32_t>(hits, 2, 0);
+      renew<Id>(hits.ptr(), 0, columns);
+      renew<float>(hits.ptr(), 1, columns);
+      renew<std::uint32_t>(hits.ptr(), 2, 0);
+      if (promised_) {
+        renew<std::uint8_t>(hits.ptr(), 3, 0);
+        renew<float>(hits.ptr(), 4, 0);
+      }
       return hits;
     }
-    return nullptr;
+    return {};
   }
 
   // Takes a reference of its own.
@@ -98,6 +106,7 @@ class KeptHits {
            (weak <= 0 || *reinterpret_cast<PyObject**>(reinterpret_cast<char*>(array) + weak) == nullptr);
   }
 
+  bool promised_;
   std::array<PyObject*, 2> places_{};
   std::size_t next_ = 0;
 };
@@ -106,13 +115,17 @@ class KeptHits {
 
 class KeptHits {
  public:
-  static PyObject* take(py::ssize_t) { return nullptr; }
+  explicit KeptHits(bool) {}
+  static py::object take(py::ssize_t) { return {}; }
   static void keep(PyObject*) {}
 };
 
 #endif
 
-KeptHits kept_hits;  // under the interpreter's lock
+namespace {
+
+// Under the interpreter's lock: without stop_reason and estimated_recall, and with them.
+KeptHits kept_hits[2] = {KeptHits(false), KeptHits(true)};
 
 // Longer ones are worth their making.
 constexpr py::ssize_t most_kept_columns = 1024;
@@ -120,8 +133,8 @@ constexpr py::ssize_t most_kept_columns = 1024;
 }  // namespace
 
 NewHits::NewHits(py::ssize_t rows, py::ssize_t columns, bool promised)
-    : kept_(rows == 1 && columns <= most_kept_columns && !promised) {
-  if (kept_) hits_ = py::reinterpret_steal<py::object>(kept_hits.take(columns));
+    : kept_(rows == 1 && columns <= most_kept_columns ? &kept_hits[promised ? 1 : 0] : nullptr) {
+  if (kept_ != nullptr) hits_ = kept_->take(columns);
   if (!hits_) {
     hits_ = py::reinterpret_steal<py::object>(hits_type()->tp_alloc(hits_type(), fields));
     if (!hits_) throw py::error_already_set();
@@ -142,7 +155,7 @@ NewHits::NewHits(py::ssize_t rows, py::ssize_t columns, bool promised)
 }
 
 PyObject* NewHits::release() {
-  if (kept_) kept_hits.keep(hits_.ptr());
+  if (kept_ != nullptr) kept_->keep(hits_.ptr());
   return hits_.release().ptr();
 }
 

@@ -6,6 +6,8 @@
 
 namespace fastcbir::bindings {
 
+class KeptHits;
+
 // A Hits whose arrays are there to be written: (rows, columns), or (rows,) for those of one number a query.
 class NewHits {
  public:
@@ -19,7 +21,7 @@ class NewHits {
  private:
   py::object hits_;
   SearchOutput output_{};
-  bool kept_;
+  KeptHits* kept_;
 };
 
 }  // namespace fastcbir::bindings
