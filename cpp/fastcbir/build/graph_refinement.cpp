@@ -31,10 +31,9 @@ Meeting meeting_of(std::size_t dim, std::size_t ef_construction) {
 constexpr std::size_t asked_neighbors = 3;
 // How many at most are looked at in the end.
 constexpr std::size_t most_candidates = 200;
-// One place in so many is kept for far nodes, for which so many are drawn by lot: of more, nearer ones are taken, and
-// queries in between are found less.
+// One place in so many is kept for far nodes, for which so many are drawn by lot.
 constexpr std::size_t far_part = 8;
-constexpr std::size_t far_drawn = 40;
+constexpr std::size_t far_drawn = most_candidates;
 // So many nodes one after the other, as a walk meets them, are given the same, which then lie in the cache.
 constexpr std::size_t slice = 16;
 // Squares of alpha, in the order tried: choosing whom to link to, then filling the list.
@@ -218,9 +217,9 @@ class Refiner {
 
 }  // namespace
 
-std::size_t draft_ef(std::size_t ef_construction) {
+std::size_t draft_ef(std::size_t dim, std::size_t ef_construction) {
   constexpr std::size_t least = 64;
-  return std::max(ef_construction / 2, std::min(ef_construction, least));
+  return dim > most_dense_dim ? ef_construction : std::max(ef_construction / 2, std::min(ef_construction, least));
 }
 
 void refine_links(const Space& space, const VectorStore& vectors, PackedCodec& codec, HnswGraph& graph,

@@ -9,7 +9,7 @@
 namespace fastcbir {
 
 // The ef_construction of inserts into a graph that is refined afterwards to the quality of `ef_construction`.
-std::size_t draft_ef(std::size_t ef_construction);
+std::size_t draft_ef(std::size_t dim, std::size_t ef_construction);
 
 // Fills the free places of every node's level-0 list. An insert sees only the nodes before it; now each node meets all
 // near ones, and those that choose it. Whom it meets is found by codes, which are made first, and compared exactly: that
@@ -21,7 +21,7 @@ std::size_t draft_ef(std::size_t ef_construction);
 // those of early inserts are the long ones. For nodes with codes of their neighbours, where a full list costs no more
 // than a short one, this saves a fifth of the expansions.
 //
-// An eighth of the places is not filled so, but with the least occluded (alpha 1.2) of some nodes drawn by lot:
+// An eighth of the places is not filled so, but with the least occluded (alpha 1.2) of some hundred nodes drawn by lot:
 // to queries that are far from everything, near links lead in small steps through nodes that all seem equally far.
 //
 // Searches that do not look at codes may run beside it, inserts may not. Codes are afterwards those of the old links.

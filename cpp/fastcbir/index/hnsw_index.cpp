@@ -87,7 +87,7 @@ ParallelOutcome HnswIndex::insert_rows(std::size_t first, const WorkOptions& opt
   const std::size_t count = vectors_.size() - first;
   HnswParams params = params_;
   if (wants_refining(count)) {
-    params.ef_construction = static_cast<std::uint32_t>(draft_ef(params.ef_construction));
+    params.ef_construction = static_cast<std::uint32_t>(draft_ef(space_.dim(), params.ef_construction));
   }
   codes_ready_.store(false);
   graph_.links.append(draw_levels(params_, first, count));
